@@ -5,6 +5,7 @@ After `plan`, before the ledger. Pure: no clock, no environment, no I/O.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -15,6 +16,13 @@ Json = Scalar | list["Json"] | dict[str, "Json"]
 Output = Literal["video", "text"]
 """What a row must yield."""
 
+IMAGE_TAG = "reelsweep-image:"
+"""Stands before the sha256 of an image, in place of its data URL."""
+TURN_TAG = "reelsweep-turn:"
+"""Stands before the parent's request_fingerprint, in place of its finished turn."""
+URL_QUERY = "reelsweep-url-query"
+"""Payload field with the query parameters a profile adds: part of what is asked, never of the body."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationSpec:
@@ -22,7 +30,8 @@ class GenerationSpec:
 
     `payload` is the Chat Completions body without `stream`; images stand in it as
     `reelsweep-image:<sha256>` in place of the data URL, and a followed turn as the assistant
-    message `{"role": "assistant", "content": "reelsweep-turn:<parent request_fingerprint>"}`.
+    message `{"role": "assistant", "content": "reelsweep-turn:<parent request_fingerprint>"}`. What a profile
+    adds to the body is in it too; what it adds to the URL is its field `reelsweep-url-query`.
     """
 
     ordinal: int
@@ -53,3 +62,50 @@ class GenerationSpec:
         """Choices asked for."""
         n = self.payload.get("n")
         return n if isinstance(n, int) else 1
+
+
+def payload_json(payload: Mapping[str, Json]) -> str:
+    """The payload as JSON text that keeps every order and every digit: `json.loads` gives it back."""
+    return json.dumps(payload, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def url_query(payload: Mapping[str, Json]) -> dict[str, str]:
+    """The query parameters of the URL the payload is POSTed to."""
+    query = payload.get(URL_QUERY)
+    return {name: str(value) for name, value in query.items()} if isinstance(query, dict) else {}
+
+
+def wire_body(
+    payload: Mapping[str, Json],
+    *,
+    images: Mapping[str, str] | None = None,
+    turns: Mapping[str, str] | None = None,
+) -> bytes:
+    """The bytes to POST: the payload with `stream: true`, UTF-8, always the same for the same arguments.
+
+    `images` gives the data URL of each sha256, `turns` the finished text of each parent's fingerprint;
+    a placeholder that is in neither raises KeyError, before anything is sent.
+    """
+    body = {name: value for name, value in payload.items() if name != URL_QUERY}
+    messages = body.get("messages")
+    if isinstance(messages, list):
+        body["messages"] = [_filled(message, images or {}, turns or {}) for message in messages]
+    return payload_json({**body, "stream": True}).encode()
+
+
+def _filled(message: Json, images: Mapping[str, str], turns: Mapping[str, str]) -> Json:
+    match message:
+        case {"role": "assistant", "content": str(content)} if content.startswith(TURN_TAG):
+            return {**message, "content": turns[content.removeprefix(TURN_TAG)]}
+        case {"content": list(parts)}:
+            return {**message, "content": [_with_image(part, images) for part in parts]}
+        case _:
+            return message
+
+
+def _with_image(part: Json, images: Mapping[str, str]) -> Json:
+    match part:
+        case {"image_url": {"url": str(url)} as image} if url.startswith(IMAGE_TAG):
+            return {**part, "image_url": {**image, "url": images[url.removeprefix(IMAGE_TAG)]}}
+        case _:
+            return part
