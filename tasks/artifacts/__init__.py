@@ -1,0 +1,4 @@
+"""From a URL to a stored, understood file: the door, download, probe, store.
+
+After the Outcome, before the ledger settles.
+"""

@@ -1,0 +1,134 @@
+"""Where files of one OUT are, and how they get there: whole or not at all.
+
+After `download` and `probe`, before the ledger settles. Every method blocks on the disk: call it in a
+thread. Disk trouble is a TroubleError, and nothing half-written ever has a final name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+from reelsweep.tasks.artifacts.disk import fsync_folder, trouble, write_whole
+
+ATTEMPT_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+SUFFIX = re.compile(r"\.[0-9a-z]{1,8}")
+SIDECAR = ".json"
+
+
+class Store:
+    """The files below one OUT."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+
+    def part(self, attempt_id: str, choice_idx: int) -> Path:
+        """Where the video of one choice is downloaded to; its folder exists."""
+        folder = self._parts
+        with trouble("make", folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        return folder / self._part_name(attempt_id, choice_idx)
+
+    def place(self, part: Path, sha256: str, suffix: str) -> str:
+        """Move a whole part to its final name and return that, relative to OUT: `videos/ab/<sha256>.mp4`.
+
+        Durable when it returns. A file that is already there is kept if its bytes are right, which also
+        answers for a part that an earlier call has moved.
+        """
+        file_name = self._file_name(sha256, suffix)
+        target = self.out / file_name
+        with trouble("store", target):
+            if target.exists() and sha256_of(target) == sha256:
+                part.unlink(missing_ok=True)
+            else:
+                _fsync_file(part)
+                _make_folder(target.parent)
+                part.replace(target)
+            fsync_folder(target.parent)
+            part.with_name(part.name + SIDECAR).unlink(missing_ok=True)
+        return file_name
+
+    def find(self, sha256: str) -> str | None:
+        """The name, relative to OUT, of the stored video with this hash."""
+        return self._find(self.out / "videos" / sha256[:2], sha256)
+
+    def discard(self, part: Path) -> None:
+        """Forget a part and what was noted about it: the next download starts from nothing."""
+        with trouble("remove", part):
+            part.unlink(missing_ok=True)
+            part.with_name(part.name + SIDECAR).unlink(missing_ok=True)
+
+    def sweep_parts(self, keep: Collection[tuple[str, int]] = ()) -> int:
+        """Remove the parts of everything but the (attempt, choice) pairs in `keep`; how many files went."""
+        kept = {self._part_name(*pair) for pair in keep}
+        swept = 0
+        with trouble("sweep", self._parts):
+            for path in self._parts.glob("*") if self._parts.is_dir() else ():
+                if path.name.removesuffix(SIDECAR) not in kept:
+                    path.unlink(missing_ok=True)
+                    swept += 1
+        return swept
+
+    def put_input(self, content: bytes, suffix: str) -> str:
+        """Keep an image of a prompt as `inputs/<sha256><suffix>`; returns the sha256."""
+        sha256 = hashlib.sha256(content).hexdigest()
+        path = self.out / "inputs" / f"{sha256}{_checked(SUFFIX, suffix)}"
+        if not path.exists():
+            write_whole(path, content)
+        return sha256
+
+    def input_path(self, sha256: str) -> Path | None:
+        """The kept image with this hash."""
+        name = self._find(self.out / "inputs", sha256)
+        return self.out / name if name else None
+
+    def write_transcript(self, attempt_id: str, content: bytes) -> str:
+        """Keep a response body; returns its file name below `transcripts/`."""
+        name = f"{_checked(ATTEMPT_ID, attempt_id)}.sse"
+        write_whole(self.out / "transcripts" / name, content)
+        return name
+
+    @property
+    def _parts(self) -> Path:
+        return self.out / "videos" / ".part"
+
+    def _part_name(self, attempt_id: str, choice_idx: int) -> str:
+        return f"{_checked(ATTEMPT_ID, attempt_id)}-{choice_idx:d}"
+
+    def _file_name(self, sha256: str, suffix: str) -> str:
+        return f"videos/{_checked(SHA256, sha256)[:2]}/{sha256}{_checked(SUFFIX, suffix)}"
+
+    def _find(self, folder: Path, sha256: str) -> str | None:
+        _checked(SHA256, sha256)
+        names = sorted(path for path in folder.glob(f"{sha256}.*") if path.is_file())
+        return names[0].relative_to(self.out).as_posix() if names else None
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _checked(pattern: re.Pattern[str], text: str) -> str:
+    """`text`, which becomes part of a path: our own ids and hashes only."""
+    if not pattern.fullmatch(text):
+        raise ValueError(f"{text!r} is not fit for a file name")
+    return text
+
+
+def _fsync_file(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _make_folder(folder: Path) -> None:
+    """Make `folder`, durably; its parent may be new too."""
+    if folder.is_dir():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    fsync_folder(folder.parent)
