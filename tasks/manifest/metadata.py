@@ -1,0 +1,53 @@
+"""`metadata.parquet`: the clips of a manifest, in the shape `datasets` loads as a video folder.
+
+After the manifest's file is written, before it is renamed.
+"""
+
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownParameterType=false
+# pyarrow ships no types; nothing of it is unknown outside this folder's Arrow modules.
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pyarrow as pa
+from reelsweep.tasks.manifest.beside import beside
+from reelsweep.tasks.manifest.columns import META, METADATA, PARAM, Column
+from reelsweep.tasks.manifest.parquet import Writer, read_groups
+from reelsweep.tasks.manifest.schema import arrow_schema
+
+_TAKEN_FOR_FILES = ("_file_name", "_file_names")
+"""`datasets` opens columns that end so as videos; carried columns named so stay in the manifest only."""
+
+
+def write_metadata(out: Path, manifest: tuple[Column, ...], facts: Mapping[str, str]) -> None:
+    """Write the neighbour of `metadata.parquet` from the neighbour of `manifest.parquet`.
+
+    A row is a success whose file is there, so that whoever loads the folder never misses one.
+    """
+    schema = arrow_schema(metadata_columns(manifest))
+    names = [*schema.names, "status"]
+    writer = Writer(out / "metadata.parquet", schema)
+    try:
+        for table in read_groups(beside(out / "manifest.parquet"), names):
+            clips = _clips(table, out)
+            if len(clips):
+                writer.write(clips.select(schema.names).cast(schema))
+        writer.finish(facts)
+    finally:
+        writer.close()
+
+
+def metadata_columns(manifest: tuple[Column, ...]) -> tuple[Column, ...]:
+    """The declared columns, then those the table brought along."""
+    brought = (column for column in manifest if column.name.startswith((PARAM, META)))
+    return (*METADATA, *(column for column in brought if not column.name.endswith(_TAKEN_FOR_FILES)))
+
+
+def _clips(table: pa.Table, out: Path) -> pa.Table:
+    rows = zip(table["status"].to_pylist(), table["file_name"].to_pylist(), strict=True)
+    there = [
+        status == "success" and bool(name) and os.access(f"{out}/{name}", os.F_OK) for status, name in rows
+    ]
+    return table.filter(pa.array(there, pa.bool_()))

@@ -1,0 +1,52 @@
+"""One Parquet file on its way to the disk, and back out of it by row groups.
+
+Below `sink.py` and `metadata.py`: the only place that says how our files are compressed and closed.
+"""
+
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownParameterType=false
+# pyarrow ships no types; nothing of it is unknown outside this folder's Arrow modules.
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from reelsweep.tasks.manifest.beside import beside, sync
+
+FACT = "reelsweep."
+"""Prefix of the run's facts in the key-value metadata."""
+
+
+class Writer:
+    """The neighbour of `path`, open for row groups until `finish`."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._file = beside(path).open("wb")
+        self._parquet = pq.ParquetWriter(self._file, schema, compression="zstd", compression_level=1)
+
+    def write(self, table: pa.Table) -> None:
+        """Append one row group."""
+        self._parquet.write_table(table, row_group_size=max(1, len(table)))
+
+    def finish(self, facts: Mapping[str, str]) -> None:
+        """Write the footer with `facts` in its key-value metadata and bring the file to the disk."""
+        self._parquet.add_key_value_metadata({FACT + key: facts[key] for key in sorted(facts)})
+        self._parquet.close()
+        self._file.flush()
+        sync(self._file.fileno())
+
+    def close(self) -> None:
+        """Let go of the file; an unfinished one is of no use, and so is its last error."""
+        with suppress(OSError):
+            self._parquet.close()
+        with suppress(OSError):
+            self._file.close()
+
+
+def read_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """The row groups of a Parquet file, one at a time."""
+    with pq.ParquetFile(path) as parquet:
+        for group in range(parquet.num_row_groups):
+            yield parquet.read_row_group(group, columns=columns)

@@ -1,0 +1,56 @@
+"""When to publish during a run: often enough to watch, never so often that it costs.
+
+Between the run's loop and `write.py`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from reelsweep.tasks.ledger.records import AttemptRecord, Line
+from reelsweep.tasks.manifest.rows import SeedHonoured
+from reelsweep.tasks.manifest.write import Published, publish
+
+MIN_PAUSE_S = 2.0
+PAUSE_FACTOR = 50
+"""A refresh comes no sooner than so many times its last duration: at most 2 % of one core."""
+
+
+class Publisher:
+    """Publishes one OUT, one publication at a time; `clock` is monotonic seconds.
+
+    Safe to call from several threads: `due` by the loop, `publish` in a thread of its own.
+    """
+
+    def __init__(self, out: Path, clock: Callable[[], float]) -> None:
+        self.out = out
+        self.last_s: float | None = None
+        """How long the last publication took."""
+        self._clock = clock
+        self._not_before = float("-inf")
+        self._lock = threading.Lock()
+
+    def due(self, now: float) -> bool:
+        """Whether a refresh may begin: none is going on and the pause since the last is over."""
+        return now >= self._not_before and not self._lock.locked()
+
+    def publish(
+        self,
+        lines: Callable[[], Iterable[Line]],
+        attempts: Callable[[], Iterable[AttemptRecord]],
+        facts: Mapping[str, str],
+        *,
+        seed_honoured: SeedHonoured | None = None,
+    ) -> Published:
+        """Publish now, due or not. The ledger is read after a publication under way has ended, so that
+        what is published never gets older."""
+        with self._lock:
+            begun = self._clock()
+            try:
+                return publish(self.out, lines(), attempts(), facts, seed_honoured=seed_honoured)
+            finally:
+                ended = self._clock()
+                self.last_s = ended - begun
+                self._not_before = ended + max(MIN_PAUSE_S, PAUSE_FACTOR * self.last_s)

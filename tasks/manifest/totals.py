@@ -1,0 +1,53 @@
+"""What a manifest adds up to: counts, money, footage. Pure, fed while the rows go by."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from reelsweep.tasks.ledger.records import Line, ManifestStatus
+from reelsweep.tasks.manifest.rows import Row
+
+
+class Totals:
+    """Sums over the rows seen so far; money in micro-dollars."""
+
+    def __init__(self) -> None:
+        self.num_rows = 0
+        self.counts: Counter[ManifestStatus] = Counter()
+        self.counts_in_plan: Counter[ManifestStatus] = Counter()
+        self.cost_musd = 0
+        self.reserved_musd = 0
+        self.duration_s = 0.0
+        self._looks: set[int] = set()
+
+    def add_line(self, line: Line) -> None:
+        """Count the money of one line (it stands on the first line that shares it)."""
+        self.cost_musd += line.cost_musd or 0
+        self.reserved_musd += line.reserved_musd or 0
+
+    def add_row(self, row: Row) -> None:
+        """Count one row of the manifest."""
+        self.num_rows += 1
+        self.counts[row["status"]] += 1
+        if row["in_plan"]:
+            self.counts_in_plan[row["status"]] += 1
+        if row["status"] == "success" and row.get("frames_sha256"):
+            self.duration_s += row.get("duration_s") or 0.0
+            self._looks.add(int(row["frames_sha256"][:16], 16))
+
+    @property
+    def num_distinct(self) -> int:
+        """Clips that differ in at least one frame."""
+        return len(self._looks)
+
+    def facts(self) -> Mapping[str, str]:
+        """The totals for the key-value metadata."""
+        counts = {f"count_{status}": str(count) for status, count in sorted(self.counts.items())}
+        money = {"cost_usd": _dollars(self.cost_musd), "reserved_usd": _dollars(self.reserved_musd)}
+        return {"rows": str(self.num_rows), **counts, **money}
+
+
+def _dollars(musd: int) -> str:
+    whole, part = divmod(musd, 1_000_000)
+    return f"{whole}.{part:06d}"

@@ -1,0 +1,102 @@
+"""The files of an OUT, published from the ledger.
+
+After the ledger, before whoever looks at the result. Every file is replaced whole, and a file never speaks
+of what is not there yet: attempts, plan, manifest, metadata and page are renamed in that order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from reelsweep.tasks.ledger.records import AttemptRecord, Line, ManifestStatus
+from reelsweep.tasks.manifest.beside import beside, in_trouble, replace_durably, sync_folder, write_beside
+from reelsweep.tasks.manifest.columns import ATTEMPTS, MANIFEST, PLAN
+from reelsweep.tasks.manifest.metadata import write_metadata
+from reelsweep.tasks.manifest.page import Page
+from reelsweep.tasks.manifest.rows import SeedHonoured, attempt_row, manifest_rows, plan_row
+from reelsweep.tasks.manifest.sink import Sink
+from reelsweep.tasks.manifest.totals import Totals
+
+FILES = ("attempts.parquet", "plan.parquet", "manifest.parquet", "metadata.parquet", "index.html")
+"""In the order in which they are renamed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """What was published."""
+
+    rows: int
+    counts: Mapping[ManifestStatus, int]
+    """Rows by status, all that were ever planned."""
+    counts_in_plan: Mapping[ManifestStatus, int]
+    """Of them, those the latest plan asks for."""
+    cost_musd: int
+    reserved_musd: int
+
+
+def publish(
+    out: Path,
+    lines: Iterable[Line],
+    attempts: Iterable[AttemptRecord],
+    facts: Mapping[str, str],
+    *,
+    seed_honoured: SeedHonoured | None = None,
+) -> Published:
+    """Write manifest, attempts, plan, metadata and page of `out` from the ledger's state.
+
+    `facts` about the run go into the Parquet key-value metadata as `reelsweep.<name>` and head the page
+    (`table`, `gateway`, `gateway_kind`, `run_id`, `command` are shown where given). The caller holds OUT's
+    lock and reads `lines` after the last call returned, so no file goes back in time. Same input, same bytes.
+    Raises TroubleError when the files cannot be written; the old ones are then as they were.
+    """
+    with in_trouble(out), ExitStack() as parts:
+        out.mkdir(parents=True, exist_ok=True)
+        parts.callback(_discard, out)
+        totals = _write(out, lines, attempts, facts, seed_honoured)
+        for name in FILES:
+            replace_durably(out / name)
+        sync_folder(out)
+    return Published(
+        rows=totals.num_rows,
+        counts=dict(totals.counts),
+        counts_in_plan=dict(totals.counts_in_plan),
+        cost_musd=totals.cost_musd,
+        reserved_musd=totals.reserved_musd,
+    )
+
+
+def _write(
+    out: Path,
+    lines: Iterable[Line],
+    attempts: Iterable[AttemptRecord],
+    facts: Mapping[str, str],
+    seed_honoured: SeedHonoured | None,
+) -> Totals:
+    """Write and fsync every file under its neighbour's name."""
+    totals, page = Totals(), Page()
+    with Sink(out / "manifest.parquet", MANIFEST) as manifest, Sink(out / "plan.parquet", PLAN) as plan:
+        for line in lines:
+            plan.add(plan_row(line))
+            totals.add_line(line)
+            for row in manifest_rows(line, seed_honoured):
+                manifest.add(row)
+                totals.add_row(row)
+                page.add(row)
+        full = {**facts, **totals.facts()}
+        plan.finish(full)
+        manifest.finish(full)
+    write_metadata(out, manifest.columns, full)
+    with Sink(out / "attempts.parquet", ATTEMPTS) as sink:
+        for record in attempts:
+            sink.add(attempt_row(record))
+        sink.finish(full)
+    write_beside(out / "index.html", page.render(facts, totals).encode())
+    return totals
+
+
+def _discard(out: Path) -> None:
+    for name in FILES:
+        beside(out / name).unlink(missing_ok=True)
