@@ -51,15 +51,22 @@ class Problem:
         return f"{place}: {self.message}" if place else self.message
 
 
+MAX_PROBLEMS = 1000
+"""Looking for problems stops here: a table cut at the wrong delimiter has one in every row."""
+_PRINTED = 50
+
+
 class TableError(UsageError):
-    """A prompt table that cannot be used, with every problem found in it."""
+    """A prompt table that cannot be used, with every problem found in it; the message holds the first 50."""
 
     def __init__(self, table: str, problems: tuple[Problem, ...]) -> None:
         Exception.__init__(self, table, problems)
         self.table = table
         self.problems = problems
         self.remedy = ""
-        self.message = "\n".join(f"{table}: {problem}" for problem in problems)
+        self.message = "\n".join(f"{table}: {problem}" for problem in problems[:_PRINTED])
+        if len(problems) > _PRINTED:
+            self.message += f"\n{table}: and {len(problems) - _PRINTED} more"
 
     def __str__(self) -> str:
         return self.message

@@ -66,7 +66,12 @@ class GenerationSpec:
 
 def payload_json(payload: Mapping[str, Json]) -> str:
     """The payload as JSON text that keeps every order and every digit: `json.loads` gives it back."""
-    return json.dumps(payload, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return value_json(dict(payload))
+
+
+def value_json(value: Json) -> str:
+    """Any value as compact JSON text, in its own order. ValueError for NaN and infinities."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def url_query(payload: Mapping[str, Json]) -> dict[str, str]:

@@ -1,0 +1,83 @@
+"""A table's rows: one tuple of cells each, read as often as wanted.
+
+Filled by the readers of `table`, read by `rows`. `arrow` keeps those of big files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Protocol, cast
+
+from reelsweep.prompts.request import Json
+
+Record = tuple[Json, ...]
+"""One row's cells in the order of the columns: text as written, or a typed value; None or "" is absent."""
+
+
+class Records(Protocol):
+    """The rows of a table, as often as wanted."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Record]: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ColumnRecords:
+    """Rows in lists, one per column (a DataFrame's)."""
+
+    columns: tuple[Sequence[Json], ...]
+
+    def __len__(self) -> int:
+        return len(self.columns[0]) if self.columns else 0
+
+    def __iter__(self) -> Iterator[Record]:
+        return zip(*self.columns, strict=True)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LineRecords:
+    """Rows as the lines of a JSONL file, parsed anew each time."""
+
+    lines: tuple[bytes, ...]
+    names: tuple[str, ...]
+    parse: Callable[[bytes], dict[str, Json]]
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def __iter__(self) -> Iterator[Record]:
+        for line in self.lines:
+            cells = self.parse(line)
+            yield tuple(cells.get(name) for name in self.names)
+
+
+def plain(value: object) -> Json:
+    """A cell from Arrow, pandas or numpy as a plain value: NaN is absent, an instant is its ISO text.
+
+    Fields of an object that are null are left out: Parquet cannot tell them from absent ones.
+    """
+    match value:
+        case None | bool():
+            return value
+        case str():
+            return str(value)
+        case int():
+            return int(value)
+        case float():
+            return None if value != value else float(value)
+        case Decimal():
+            return int(value) if value == value.to_integral_value() else float(value)
+        case datetime() | date() | time():
+            return value.isoformat()
+        case bytes():
+            return value.decode()
+        case dict():
+            fields = cast(dict[object, object], value)
+            return {str(key): plain(item) for key, item in fields.items() if item is not None}
+        case list() | tuple():
+            return [plain(item) for item in cast(Sequence[object], value)]
+        case _:
+            return str(value)
