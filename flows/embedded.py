@@ -66,6 +66,8 @@ def main(socket_fd: int) -> None:
     )
     threading.Thread(target=end_with_the_run, args=(server, os.getppid()), daemon=True).start()
     server.run(sockets=[socket.socket(fileno=socket_fd)])
+    # all is committed; taking the interpreter down would cost most of a second
+    os._exit(0 if server.started else 1)
 
 
 def end_with_the_run(server: uvicorn.Server, parent_pid: int) -> None:

@@ -14,7 +14,7 @@ import ssl
 import sys
 import threading
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
 
 import httpx
@@ -28,15 +28,28 @@ LOGGER = logging.getLogger("reelsweep.server")
 NOISY_LOGGERS = ("prefect.events.clients", "prefect._internal.concurrency", "prefect.flow_runs")
 """Loggers that say once per event, or with a traceback, what is said once here."""
 
+DRAIN_LOGGERS = ("EventsWorker", "APILogWorker")
+"""Loggers that count what is left to send at the end, which is nobody's worry."""
+
 WATCH_S = 4.0
 """How often a server that is not ours is asked whether it is there."""
 
 
-class Silence(logging.Filter):
+def silence(record: logging.LogRecord) -> bool:  # noqa: ARG001 - a logging filter
     """A filter that lets nothing through: Prefect's loggers do not all heed their level."""
+    return False
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        return not record.name.startswith("prefect")
+
+@contextmanager
+def silenced(names: Iterable[str]) -> Generator[None]:
+    """Loggers that say nothing for the block."""
+    for name in names:
+        logging.getLogger(name).addFilter(silence)
+    try:
+        yield
+    finally:
+        for name in names:
+            logging.getLogger(name).removeFilter(silence)
 
 
 class Loss:
@@ -50,7 +63,6 @@ class Loss:
         self._settings = settings
         self._max_retries = settings.client.max_retries
         self._to_api = settings.logging.to_api.enabled
-        self._silence = Silence()
 
     def begin(self) -> None:
         """Nothing is asked of the server twice, and nobody hears about it more than once."""
@@ -58,7 +70,7 @@ class Loss:
         self._settings.client.max_retries = 0
         self._settings.logging.to_api.enabled = False
         for name in NOISY_LOGGERS:
-            logging.getLogger(name).addFilter(self._silence)
+            logging.getLogger(name).addFilter(silence)
 
     def end(self) -> None:
         """All as before; events that could not be sent go out with the next one."""
@@ -66,7 +78,7 @@ class Loss:
         self._settings.client.max_retries = self._max_retries
         self._settings.logging.to_api.enabled = self._to_api
         for name in NOISY_LOGGERS:
-            logging.getLogger(name).removeFilter(self._silence)
+            logging.getLogger(name).removeFilter(silence)
 
     def is_final(self) -> None:
         """The server will not come back: from here on no event is made."""
@@ -75,7 +87,7 @@ class Loss:
 
 
 @contextmanager
-def prepared_for_loss(settings: Settings) -> Iterator[Loss]:
+def prepared_for_loss(settings: Settings) -> Generator[Loss]:
     """Let the events thread give up on a refused connection at once, until the block ends.
 
     An event that cannot be sent waits with Prefect's unconfirmed ones and goes out when the server is back.
@@ -85,16 +97,16 @@ def prepared_for_loss(settings: Settings) -> Iterator[Loss]:
     logging.raiseExceptions = False
     EventsWorker.set_client_override(PrefectEventsClient, reconnection_attempts=1)
     try:
-        yield loss
+        with silenced(DRAIN_LOGGERS):
+            yield loss
     finally:
         EventsWorker.set_client_override(None)
         logging.raiseExceptions = raise_exceptions
         loss.end()
 
 
-
 @contextmanager
-def watched(loss: Loss, url: str, *, every_s: float = WATCH_S) -> Iterator[None]:
+def watched(loss: Loss, url: str, *, every_s: float = WATCH_S) -> Generator[None]:
     """Watch a server that is not ours, from a thread, until the block ends.
 
     Two unanswered calls in a row are a loss. A server that did not answer the first one is not judged:

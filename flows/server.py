@@ -8,14 +8,13 @@ parent and dies of a Ctrl-C before the run has ended; this one does not.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from prefect.settings import PREFECT_CLOUD_API_URL, get_current_settings, temporary_settings
-
 from reelsweep.flows.loss import LOGGER, Loss, drain_events, prepared_for_loss, watched
 from reelsweep.flows.spawn import ServerProcess
 
@@ -59,7 +58,7 @@ class ServerInUse:
 
 
 @contextmanager
-def prefect_server(home: Path | None = None) -> Iterator[ServerInUse]:
+def prefect_server(home: Path | None = None) -> Generator[ServerInUse]:
     """The Prefect server for the block: the configured one, else one of our own that ends with the block.
 
     `home` is the folder of the embedded server's database (PREFECT_HOME when not given). Inside the block
@@ -80,7 +79,7 @@ def prefect_server(home: Path | None = None) -> Iterator[ServerInUse]:
 
 
 @contextmanager
-def configured_server(url: str, home: Path) -> Iterator[ServerInUse]:
+def configured_server(url: str, home: Path) -> Generator[ServerInUse]:
     """A server that is not ours, watched; Prefect's settings stay as the user has them."""
     with temporary_settings() as settings, prepared_for_loss(settings) as loss, watched(loss, url):
         try:
@@ -90,15 +89,20 @@ def configured_server(url: str, home: Path) -> Iterator[ServerInUse]:
 
 
 @contextmanager
-def embedded_server(home: Path) -> Iterator[ServerInUse]:
+def embedded_server(home: Path) -> Generator[ServerInUse]:
     """One server of our own; its task runs are sent and recorded before it ends."""
-    with temporary_settings(
-        {"home": home, "client.server_version_check_enabled": False, "client.csrf_support_enabled": False}
-    ) as settings, prepared_for_loss(settings) as loss:
+    with (
+        temporary_settings(
+            {"home": home, "client.server_version_check_enabled": False, "client.csrf_support_enabled": False}
+        ) as settings,
+        prepared_for_loss(settings) as loss,
+    ):
         process = ServerProcess(home, lambda code: mourn(loss, code))
         settings.api.url = process.url
         try:
-            with exported({"PREFECT_API_URL": process.url, "PREFECT_HOME": str(home), **loopback_unproxied()}):
+            with exported(
+                {"PREFECT_API_URL": process.url, "PREFECT_HOME": str(home), **loopback_unproxied()}
+            ):
                 yield ServerInUse(url=process.url, kind="embedded", home=home, loss=loss, process=process)
         finally:
             drain_events(DRAIN_S)
@@ -119,7 +123,7 @@ def loopback_unproxied() -> dict[str, str]:
 
 
 @contextmanager
-def exported(changes: Mapping[str, str]) -> Iterator[None]:
+def exported(changes: Mapping[str, str]) -> Generator[None]:
     """Set environment variables for the block, for processes that are started within it."""
     before = {name: os.environ.get(name) for name in changes}
     os.environ.update(changes)

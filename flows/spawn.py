@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import IO
 
 from prefect.settings import get_current_settings
-
 from reelsweep.flows import embedded
 from reelsweep.flows.loss import server_lost
 from reelsweep.prompts.errors import TroubleError
@@ -34,7 +33,6 @@ DEFAULTS: Mapping[str, str] = {
     "PREFECT_SERVER_EVENTS_STREAM_OUT_ENABLED": "false",
     # block types register themselves when a block is saved; the memo would hide that they were not
     "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false",
-    "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
     "PREFECT_SERVER_MEMOIZE_BLOCK_AUTO_REGISTRATION": "false",
     "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
 }
