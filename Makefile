@@ -1,0 +1,38 @@
+# Two commands set up everything on a machine with Python 3.11+, make and a package index.
+SHELL := /bin/bash
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+
+help: ## this page
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
+
+.venv/ready: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; none was found."; exit 1; }
+	@echo "Setting up .venv with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@mkdir -p .venv/links/reelsweep && for p in prompts tasks flows; do ln -sfn ../../../$$p .venv/links/reelsweep/$$p; done
+	@touch $@
+
+demo: .venv/ready ## the sandbox makes the example table's clips; says where manifest, page and videos are
+	@$(BIN)/reelsweep run example:
+
+lint: .venv/ready ## format, lint, types, layers
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/pyright
+	@$(BIN)/lint-imports
+
+test: lint ## every check and every test
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup
+
+bench: .venv/ready ## the budgets that are measured
+	@$(BIN)/python -m pytest -q -m bench tests/benchmarks
+
+clean: ## take .venv and the runs away
+	@rm -rf .venv runs build dist *.egg-info
+
+.PHONY: help demo lint test bench clean

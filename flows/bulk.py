@@ -1,0 +1,113 @@
+"""The flow `bulk`: a prompt table in, videos and a Parquet manifest out.
+
+    summary = await bulk("prompts.csv", gateway="sandbox:", seeds="0-3")
+    summary.frame()
+
+Run it again and it continues: what is paid for is never bought again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+from prefect.states import Completed, State
+
+from reelsweep.flows.options import Budget, RunOptions, parse_concurrency, parse_grid, parse_pairs, parse_seconds, parse_share
+from reelsweep.flows.run import PREPARED, run_prepared
+from reelsweep.flows.prepare import prepare
+from reelsweep.flows.summary import RunStopped, RunSummary
+from reelsweep.flows.tables import table_flow
+from reelsweep.prompts.pricing import Price
+from reelsweep.prompts.request import Output
+
+
+@table_flow(name="bulk", persist_result=True, result_serializer="json", log_prints=False)
+async def bulk(
+    table: str | Path | pd.DataFrame,
+    *,
+    out: str | None = None,
+    gateway: str = "sandbox:",
+    api_key_env: str = "REELSWEEP_API_KEY",
+    output: Output = "video",
+    model: str | None = None,
+    set_: Mapping[str, str] | Sequence[str] | None = None,
+    seeds: str | None = None,
+    samples: int | None = None,
+    grid: Mapping[str, Sequence[str | int | float]] | Sequence[str] | None = None,
+    concurrency: int | str = "auto",
+    rpm: float | None = None,
+    max_attempts: int = 5,
+    idle_timeout: str | float | None = None,
+    stream_timeout: str | float = 3000,
+    download_timeout: str | float = 1800,
+    price: str | None = None,
+    max_posts: int | None = None,
+    limit: int | None = None,
+    retry_failed: bool = False,
+    on_unknown: Literal["hold", "resubmit"] = "hold",
+    max_purchases: int = 2,
+    canary: int = 1,
+    allow_host: Sequence[str] = (),
+    drain_s: float | None = None,
+) -> RunSummary:
+    """Generate every row of a prompt table that is not yet paid for, and write the manifest.
+
+    Args:
+        table: path or URL of a CSV, TSV, JSONL or Parquet table, `example:`, or a DataFrame.
+        out: the output folder; `runs/<table stem>` when absent.
+        gateway: `sandbox:`, the base URL of a Chat Completions gateway, or a profile's name.
+        api_key_env: name of the environment variable that holds the key; never the key.
+        output: what a row must yield, `video` or `text`.
+        model: model of rows without one.
+        set_: `column=value` for every row.
+        seeds: seeds for every row without one, such as `0-9` or `1,2,3`.
+        samples: results of one request.
+        grid: axes to cross, such as `{"size": ["320x180", "640x360"]}`.
+        concurrency: generations in flight, or `auto`.
+        rpm: most POSTs a minute.
+        max_attempts: attempts of a row that fails unbilled for minutes.
+        idle_timeout: silence after which a stream is cut, seconds or `15m`.
+        stream_timeout: longest stream, seconds or `50m`.
+        download_timeout: longest download, seconds or `30m`.
+        price: US dollars per generation (`0.80`) or per second of video (`0.10/s`).
+        max_posts: most POSTs of this run.
+        limit: only the first rows still to make.
+        retry_failed: also buy billed failures again.
+        on_unknown: `resubmit` buys rows again whose first purchase has an unknown fate.
+        max_purchases: most purchases of one row, ever.
+        canary: purchases open until the first result; 0 switches it off.
+        allow_host: hosts that may be reached though their address is not public.
+        drain_s: seconds for open generations after SIGTERM.
+
+    Returns a RunSummary. Raises UsageError when nothing can be sent, RunStopped when the run was stopped.
+    """
+    options = RunOptions(
+        out=out,
+        gateway=gateway,
+        api_key_env=api_key_env,
+        output=output,
+        model=model,
+        set_=parse_pairs("set", set_),
+        seeds=seeds,
+        samples=samples,
+        grid=parse_grid(grid),
+        concurrency=parse_concurrency(concurrency),
+        rpm=rpm,
+        max_attempts=max_attempts,
+        idle_timeout_s=parse_seconds("idle-timeout", idle_timeout),
+        stream_timeout_s=parse_seconds("stream-timeout", stream_timeout) or 3000.0,
+        download_timeout_s=parse_seconds("download-timeout", download_timeout) or 1800.0,
+        price=None if price is None else Price.parse(price),
+        max_posts=max_posts,
+        limit=limit,
+        retry_failed=retry_failed,
+        on_unknown=on_unknown,
+        max_purchases=max_purchases,
+        canary=canary,
+        allow_hosts=tuple(allow_host),
+        drain_s=drain_s,
+    )
+    return await run_prepared(PREPARED.get() or prepare(table, options))

@@ -1,0 +1,1 @@
+"""One module per command of the console script; each translates options, calls the core, prints."""

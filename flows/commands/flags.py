@@ -1,0 +1,112 @@
+"""The options that `run` and `plan` share, as a person types them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from cyclopts import Group, Parameter
+
+from reelsweep.flows.options import (
+    DEFAULT_KEY_ENV,
+    RunOptions,
+    parse_concurrency,
+    parse_grid,
+    parse_pairs,
+    parse_seconds,
+)
+from reelsweep.prompts.pricing import Price
+from reelsweep.prompts.request import Output
+
+WHERE = Group.create_ordered("Where")
+WHAT = Group.create_ordered("What")
+HOW_MUCH = Group.create_ordered("How much")
+AGAIN = Group.create_ordered("Again")
+PATIENCE = Group.create_ordered("Patience")
+SWITCH = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFlags:
+    """Options of `run` and `plan`."""
+
+    out: Annotated[str | None, Parameter(group=WHERE)] = None
+    """The output folder; runs/<table> when not given, runs/sandbox/<table> for the sandbox."""
+    gateway: Annotated[str | None, Parameter(group=WHERE)] = None
+    """sandbox:, a base URL such as https://host/v1, or a profile; REELSWEEP_GATEWAY, else sandbox:."""
+    api_key_env: Annotated[str, Parameter(group=WHERE)] = DEFAULT_KEY_ENV
+    """The environment variable that holds the key."""
+    allow_host: Annotated[tuple[str, ...], Parameter(group=WHERE, negative=SWITCH)] = ()
+    """A host (HOST or HOST:PORT) that may be fetched from though its address is not public; repeatable."""
+    output: Annotated[Output, Parameter(group=WHAT)] = "video"
+    """What a row must yield."""
+    model: Annotated[str | None, Parameter(group=WHAT)] = None
+    """The model of rows that name none."""
+    set_: Annotated[tuple[str, ...], Parameter(name="--set", group=WHAT, negative=SWITCH)] = ()
+    """COLUMN=VALUE for every row; repeatable."""
+    seeds: Annotated[str | None, Parameter(group=WHAT)] = None
+    """Seeds such as 0-9 or 1,2,3."""
+    samples: Annotated[int | None, Parameter(group=WHAT)] = None
+    """Results of one request."""
+    grid: Annotated[tuple[str, ...], Parameter(group=WHAT, negative=SWITCH)] = ()
+    """column=a,b crosses every row with the values; repeatable."""
+    limit: Annotated[int | None, Parameter(group=HOW_MUCH)] = None
+    """Only the first N rows still to make."""
+    max_posts: Annotated[int | None, Parameter(group=HOW_MUCH)] = None
+    """Send at most N POSTs in this run."""
+    price: Annotated[str | None, Parameter(group=HOW_MUCH)] = None
+    """US dollars a generation (0.80) or a second of video (0.10/s)."""
+    concurrency: Annotated[str, Parameter(group=HOW_MUCH)] = "auto"
+    """Generations in flight."""
+    rpm: Annotated[float | None, Parameter(group=HOW_MUCH)] = None
+    """POSTs a minute at most."""
+    canary: Annotated[int, Parameter(group=HOW_MUCH)] = 1
+    """Purchases open until the first result; 0 switches it off."""
+    retry_failed: Annotated[bool, Parameter(group=AGAIN, negative=SWITCH)] = False
+    """Also buy billed failures again."""
+    on_unknown: Annotated[Literal["hold", "resubmit"], Parameter(group=AGAIN)] = "hold"
+    """What to do with rows whose purchase has an unknown fate."""
+    max_purchases: Annotated[int, Parameter(group=AGAIN)] = 2
+    """Purchases of one row at most, ever."""
+    max_attempts: Annotated[int, Parameter(group=AGAIN)] = 5
+    """Attempts of a row that fails unbilled and needs minutes."""
+    idle_timeout: Annotated[str | None, Parameter(group=PATIENCE)] = None
+    """Silence after which a stream is cut, such as 15m; the profile's, else 15m."""
+    stream_timeout: Annotated[str, Parameter(group=PATIENCE)] = "50m"
+    """The longest stream."""
+    download_timeout: Annotated[str, Parameter(group=PATIENCE)] = "30m"
+    """The longest download."""
+    drain_s: Annotated[float | None, Parameter(group=PATIENCE)] = None
+    """Seconds for open generations after the first Ctrl-C or SIGTERM; unlimited at a terminal."""
+
+
+def options_of(flags: RunFlags) -> RunOptions:
+    """The checked options; SettingsError for a value that does not fit."""
+    gateway = flags.gateway or os.environ.get("REELSWEEP_GATEWAY", "").strip() or "sandbox:"
+    return RunOptions(
+        out=flags.out,
+        gateway=gateway,
+        api_key_env=flags.api_key_env,
+        output=flags.output,
+        model=flags.model,
+        set_=parse_pairs("set", flags.set_),
+        seeds=flags.seeds,
+        samples=flags.samples,
+        grid=parse_grid(flags.grid),
+        concurrency=parse_concurrency(flags.concurrency),
+        rpm=flags.rpm,
+        max_attempts=flags.max_attempts,
+        idle_timeout_s=parse_seconds("idle-timeout", flags.idle_timeout),
+        stream_timeout_s=parse_seconds("stream-timeout", flags.stream_timeout) or 3000.0,
+        download_timeout_s=parse_seconds("download-timeout", flags.download_timeout) or 1800.0,
+        price=None if flags.price is None else Price.parse(flags.price),
+        max_posts=flags.max_posts,
+        limit=flags.limit,
+        retry_failed=flags.retry_failed,
+        on_unknown=flags.on_unknown,
+        max_purchases=flags.max_purchases,
+        canary=flags.canary,
+        allow_hosts=flags.allow_host,
+        drain_s=flags.drain_s,
+    )

@@ -1,0 +1,70 @@
+"""What a person sees: the plan, the display, and JSON on stdout."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.table import Table
+
+from reelsweep.flows.display import escape_terminal
+from reelsweep.flows.preview import Preview
+
+
+def print_json(document: Mapping[str, Any]) -> None:
+    """One JSON object on stdout."""
+    sys.stdout.write(json.dumps(document, ensure_ascii=False, default=str) + "\n")
+
+
+def print_preview(shown: Preview, stream: TextIO) -> None:
+    """The plan as a small table."""
+    console = Console(file=stream, highlight=False)
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in preview_lines(shown):
+        grid.add_row(name, escape_terminal(value))
+    console.print(grid)
+    for warning in shown.warnings:
+        console.print(f"note: {escape_terminal(warning)}", markup=False)
+
+
+def preview_lines(shown: Preview) -> list[tuple[str, str]]:
+    """The plan's lines: a name and a value each."""
+    counts = (
+        ("new", shown.new),
+        ("done", shown.done),
+        ("in progress", shown.in_progress),
+        ("failed unbilled", shown.unbilled_failures),
+        ("failed billed", shown.billed_failures),
+        ("unknown", shown.unknown),
+        ("paid for at another gateway", shown.made_elsewhere),
+    )
+    lines = [
+        ("table", f"{shown.table}: {shown.rows} rows, {shown.planned} generations"),
+        ("gateway", shown.gateway),
+        ("out", shown.out),
+        ("generations", ", ".join(f"{number} {name}" for name, number in counts if number) or "none"),
+        ("to make", str(shown.to_make)),
+        ("cost", cost_line(shown)),
+        ("sent", ", ".join(shown.sent) or "none"),
+    ]
+    if shown.shared:
+        lines.insert(4, ("shared", f"{shown.shared} rows ask for what another row asks for; bought once"))
+    if shown.templates:
+        lines.append(("in templates", ", ".join(shown.templates)))
+    if shown.carried:
+        lines.append(("only carried", ", ".join(shown.carried)))
+    if shown.eta_s and shown.to_make:
+        lines.append(("time", f"about {shown.eta_s / 60:.0f} minutes, at 3 minutes a generation"))
+    return lines
+
+
+def cost_line(shown: Preview) -> str:
+    """Low to high, or that nobody knows."""
+    if shown.cost_high_usd is None or shown.cost_low_usd is None:
+        return "free: the sandbox" if shown.gateway.startswith("sandbox@") else "price unknown (give --price)"
+    return f"{shown.cost_low_usd:.2f} to {shown.cost_high_usd:.2f} USD at {shown.price} ({shown.price_source})"

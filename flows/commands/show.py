@@ -1,0 +1,111 @@
+"""`reelsweep show OUT ROW`: everything known about one row."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from reelsweep.flows.commands.outs import OpenOut, open_out
+from reelsweep.flows.commands.screen import print_json
+from reelsweep.flows.display import escape_terminal
+from reelsweep.prompts.errors import UsageError
+from reelsweep.tasks.ledger.records import AttemptRecord, Line
+
+FINGERPRINT_MIN = 6
+"""Digits of a fingerprint that are enough to look for."""
+
+
+def show(
+    out: str,
+    row: str,
+    *,
+    ledger: str | None = None,
+    json: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
+    """Show rows by prompt id, fingerprint (its beginning will do) or file name, with every attempt.
+
+    Parameters
+    ----------
+    out
+        An output folder.
+    row
+        A prompt id, a request fingerprint or a file name.
+    ledger
+        Its ledger, when that is not OUT/ledger.db.
+    json
+        Print one JSON object on stdout.
+    """
+    with open_out(out, ledger) as opened:
+        lines = [line for line in opened.ledger.lines(opened.facts.out_id) if matches(line, row)]
+        if not lines:
+            raise UsageError(f"{out} has no row {row!r}.", f"See the names: reelsweep status {out}")
+        wanted = {line.plan.request_fingerprint for line in lines}
+        attempts = [
+            attempt
+            for attempt in opened.ledger.attempt_lines(opened.facts.out_id)
+            if attempt.request_fingerprint in wanted
+        ]
+        document = {"rows": [record_of(opened, line, attempts) for line in lines]}
+    if json:
+        print_json(document)
+    else:
+        for record in document["rows"]:
+            _print(record)
+    return 0
+
+
+def matches(line: Line, row: str) -> bool:
+    """Whether `row` names this line."""
+    plan = line.plan
+    results = line.attempt.results if line.attempt else ()
+    names = {Path(result.file_name).name for result in results if result.file_name}
+    names |= {result.file_name for result in results if result.file_name}
+    by_hash = len(row) >= FINGERPRINT_MIN and plan.request_fingerprint.startswith(row)
+    return plan.prompt_id == row or by_hash or row in names
+
+
+def record_of(opened: OpenOut, line: Line, attempts: list[AttemptRecord]) -> dict[str, Any]:
+    """The record, its attempts, its transcripts and the command that makes it again."""
+    fingerprint = line.plan.request_fingerprint
+    mine = [attempt for attempt in attempts if attempt.request_fingerprint == fingerprint]
+    return {
+        "row": {**asdict(line.plan), "params": dict(line.plan.params), "meta": dict(line.plan.meta)},
+        "status": line.status,
+        "in_plan": line.in_plan,
+        "cost_usd": None if line.cost_musd is None else line.cost_musd / 1e6,
+        "attempts": [asdict(attempt) for attempt in mine],
+        "transcripts": [str(opened.out / "transcripts" / a.transcript) for a in mine if a.transcript],
+        "again": again(opened, line),
+    }
+
+
+def again(opened: OpenOut, line: Line) -> str:
+    """The command that makes exactly this row again, into an output folder of its own."""
+    words = ["reelsweep", "run", opened.facts.table, "--out", f"{opened.out}-again"]
+    if line.plan.seed is not None:
+        words += ["--seeds", str(line.plan.seed)]
+    return shlex.join(words)
+
+
+def _print(record: dict[str, Any]) -> None:
+    row = record["row"]
+    lines = [
+        f"{row['prompt_id']}  {record['status']}  {row['request_fingerprint']}",
+        f"  prompt    {row['prompt']}",
+        f"  model     {row['model']}   seed {row['seed']}   sample {row['sample_idx']}",
+        *(_attempt_line(attempt) for attempt in record["attempts"]),
+        *(f"  transcript {name}" for name in record["transcripts"]),
+        f"  again     {record['again']}",
+    ]
+    sys.stdout.write("\n".join(escape_terminal(line) for line in lines) + "\n")
+
+
+def _attempt_line(attempt: dict[str, Any]) -> str:
+    parts = (attempt["state"], attempt["kind"], attempt["error_type"], attempt["error_message"])
+    files = " ".join(result["file_name"] or "" for result in attempt["results"])
+    return f"  attempt   {attempt['attempt_id']}  " + "  ".join(part for part in (*parts, files) if part)

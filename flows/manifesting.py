@@ -1,0 +1,71 @@
+"""The manifest during and after a run: published from the ledger, one writer at a time.
+
+A lock in OUT keeps two runs from publishing at once, and lines are read after it is held, so a file
+never goes back to an older state of the ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from reelsweep.flows.session import CODE_VERSION, OpenRun
+from reelsweep.tasks.manifest.publisher import Publisher
+from reelsweep.tasks.manifest.write import Published
+
+
+@dataclass(slots=True)
+class Manifesting:
+    """Publishes one run's OUT."""
+
+    run: OpenRun
+    _publisher: Publisher = field(init=False)
+    _busy: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def __post_init__(self) -> None:
+        self._publisher = Publisher(self.run.out, time.monotonic)
+
+    async def publish(self) -> Published:
+        """Write every file now."""
+        async with self._busy:
+            return await asyncio.to_thread(self._publish)
+
+    async def publish_if_due(self) -> None:
+        """Write every file when the last time is long enough ago (50 times what it took)."""
+        if self._publisher.due(time.monotonic()):
+            await self.publish()
+
+    def _publish(self) -> Published:
+        context = self.run.context
+        with manifest_lock(self.run.out):
+            return self._publisher.publish(
+                lambda: context.ledger.lines(context.out_id),
+                lambda: context.ledger.attempt_lines(context.out_id),
+                _facts(self.run),
+            )
+
+
+@contextmanager
+def manifest_lock(out: Path) -> Generator[None]:
+    """Hold OUT's manifest; waits for another run that is publishing."""
+    with (out / ".manifest.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _facts(run: OpenRun) -> dict[str, str]:
+    plan = run.prepared.plan
+    return {
+        **run.facts.as_facts(),
+        "run_id": run.run_id,
+        "table": plan.table.name,
+        "table_sha256": plan.table.sha256,
+        "plan_hash": plan.plan_hash,
+        "gateway": run.prepared.gateway,
+        "reelsweep_version": CODE_VERSION,
+    }

@@ -1,0 +1,150 @@
+"""The options of a run, by the same names on the command line, in `bulk` and in a deployment.
+
+Strings as a person types them come in, checked values come out; a wrong one is a SettingsError that
+says what was received and what was allowed. No secret is ever an option: keys travel by name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from reelsweep.prompts.errors import SettingsError
+from reelsweep.prompts.pricing import Price
+from reelsweep.prompts.request import Output
+from reelsweep.tasks.gateway.client import Times
+from reelsweep.tasks.purchase.context import Policy
+
+DEFAULT_KEY_ENV = "REELSWEEP_API_KEY"
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|min|h)?")
+_UNITS_S = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """Everything that decides a run but its table."""
+
+    out: str | None = None
+    gateway: str = "sandbox:"
+    api_key_env: str = DEFAULT_KEY_ENV
+    output: Output = "video"
+    model: str | None = None
+    set_: Mapping[str, str] = field(default_factory=dict[str, str])
+    seeds: str | None = None
+    samples: int | None = None
+    grid: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    concurrency: int | None = None
+    """None is `auto`."""
+    rpm: float | None = None
+    max_attempts: int = 5
+    idle_timeout_s: float | None = None
+    stream_timeout_s: float = 3000.0
+    download_timeout_s: float = 1800.0
+    price: Price | None = None
+    budget: Budget | None = None
+    max_posts: int | None = None
+    limit: int | None = None
+    retry_failed: bool = False
+    on_unknown: Literal["hold", "resubmit"] = "hold"
+    max_purchases: int = 2
+    max_failed: float | None = None
+    """Share of made rows that may fail, 0 to 1."""
+    canary: int = 1
+    allow_hosts: tuple[str, ...] = ()
+    drain_s: float | None = None
+    """None: 20 s under a Prefect worker, unlimited elsewhere."""
+    rebuy: bool = False
+    ledger: str | None = None
+
+    def policy(self, *, silence_s: float | None, long_backoff_s: float) -> Policy:
+        """What one generation needs of them, with the profile's silence where the user named none."""
+        idle_s = self.idle_timeout_s or silence_s or Times().idle_s
+        return Policy(
+            concurrency=self.concurrency,
+            rpm=self.rpm,
+            max_attempts=self.max_attempts,
+            max_purchases=self.max_purchases,
+            max_posts=self.max_posts,
+            canary=self.canary,
+            on_unknown=self.on_unknown,
+            retry_failed=self.retry_failed,
+            times=Times(idle_s=idle_s, stream_s=self.stream_timeout_s),
+            download_timeout_s=self.download_timeout_s,
+            long_backoff_s=long_backoff_s,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """A cap on everything the ledger has settled and reserved, ever or per calendar day (UTC)."""
+
+    musd: int
+    per_day: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Budget:
+        """`500` or `50/day`, in US dollars."""
+        amount, slash, period = text.partition("/")
+        found = re.fullmatch(r"\d+(?:\.\d{1,6})?", amount.strip())
+        if not found or (slash and period.strip() != "day"):
+            raise SettingsError(f"--budget: got {text!r}, expected dollars such as 500 or 50/day.")
+        whole, _, fraction = amount.strip().partition(".")
+        return cls(musd=int(whole) * 1_000_000 + int(fraction.ljust(6, "0") or 0), per_day=bool(slash))
+
+
+def parse_seconds(name: str, text: str | float | None) -> float | None:
+    """`90`, `90s`, `15m`, `1h` as seconds."""
+    if text is None:
+        return None
+    found = _DURATION.fullmatch(str(text).strip())
+    if not found or float(found[1]) <= 0:
+        raise SettingsError(f"--{name}: got {text!r}, expected a time such as 90, 90s, 15m or 1h.")
+    return float(found[1]) * _UNITS_S[found[2]]
+
+
+def parse_concurrency(value: int | str | None) -> int | None:
+    """A whole number from 1, or `auto` (None)."""
+    if value is None or value == "auto":
+        return None
+    if not str(value).isdigit() or int(value) < 1:
+        raise SettingsError(f"--concurrency: got {value!r}, expected auto or a whole number from 1.")
+    return int(value)
+
+
+def parse_share(name: str, text: str | float | None) -> float | None:
+    """`5%` or `0.05` as 0.05."""
+    if text is None:
+        return None
+    raw = str(text).strip()
+    try:
+        share = float(raw[:-1]) / 100 if raw.endswith("%") else float(raw)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise SettingsError(f"--{name}: got {text!r}, expected a share such as 5% or 0.05.")
+    return share
+
+
+def parse_pairs(name: str, items: Sequence[str] | Mapping[str, str] | None) -> dict[str, str]:
+    """`COLUMN=VALUE` items as a mapping."""
+    if items is None or isinstance(items, Mapping):
+        return {column: str(value) for column, value in (items or {}).items()}
+    pairs: dict[str, str] = {}
+    for item in items:
+        column, equals, value = item.partition("=")
+        if not equals or not column.strip():
+            raise SettingsError(f"--{name}: got {item!r}, expected COLUMN=VALUE.")
+        pairs[column.strip()] = value
+    return pairs
+
+
+def parse_grid(
+    items: Sequence[str] | Mapping[str, Sequence[str | int | float]] | None,
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """`column=a,b` items, or a mapping to lists, as axes in the order given."""
+    if isinstance(items, Mapping):
+        return tuple((column, tuple(str(value) for value in values)) for column, values in items.items())
+    pairs = parse_pairs("grid", items)
+    return tuple((column, tuple(part.strip() for part in text.split(","))) for column, text in pairs.items())

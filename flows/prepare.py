@@ -1,0 +1,147 @@
+"""Everything about a run that can be known before money is spent.
+
+Table, profile, plan, price and OUT, checked together; a Prepared is a value that `plan` prints, the
+money gate asks about and `open_run` makes live.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from reelsweep.flows.options import RunOptions
+from reelsweep.prompts.errors import OutError, SettingsError
+from reelsweep.prompts.fingerprint import gateway_name
+from reelsweep.prompts.plan import Plan, PlanSettings, make_plan
+from reelsweep.prompts.pricing import Price
+from reelsweep.prompts.table import Table, read_table
+from reelsweep.tasks.artifacts.door import Door
+from reelsweep.tasks.artifacts.images import ImageLoader
+from reelsweep.tasks.gateway.profiles import Profile, load_profile
+from reelsweep.tasks.manifest.outfile import OutFacts, read_out
+from reelsweep.tasks.sandbox.server import SANDBOX_VERSION
+
+
+SANDBOX = "sandbox:"
+RUNS = Path("runs")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A run before its first POST."""
+
+    options: RunOptions
+    plan: Plan
+    profile: Profile
+    gateway: str
+    """The ledger's name of the gateway."""
+    is_sandbox: bool
+    out: Path
+    facts: OutFacts | None
+    """What an earlier run wrote into OUT, None for a new one."""
+    key: str | None
+    price: Price | None
+    price_source: str
+    """Where the price comes from: `--price`, the profile with its date, or empty."""
+    door: Door
+
+    @property
+    def ledger_url(self) -> str:
+        """The ledger's address."""
+        return self.options.ledger or f"sqlite:///{self.out / 'ledger.db'}"
+
+
+def prepare(table: str | Path | pd.DataFrame, options: RunOptions) -> Prepared:
+    """Read and check everything; raises UsageError (all table problems at once) and sends nothing."""
+    read = read_table(table)
+    is_sandbox = options.gateway.startswith(SANDBOX)
+    profile = load_profile("sandbox" if is_sandbox else options.gateway)
+    gateway = f"sandbox@{SANDBOX_VERSION}" if is_sandbox else profile_gateway(profile)
+    out = out_folder(read, options, is_sandbox=is_sandbox)
+    facts = read_out(out)
+    check_out(out, facts, is_sandbox=is_sandbox, ledger=options.ledger)
+    door = Door.for_gateway(str(profile.base_url), allow_hosts=options.allow_hosts)
+    plan = make_plan(read, plan_settings(options, profile, gateway), load_image=ImageLoader(read.folder, out, door))
+    price, price_source = price_of(options, profile, plan)
+    return Prepared(
+        options=options,
+        plan=plan,
+        profile=profile,
+        gateway=gateway,
+        is_sandbox=is_sandbox,
+        out=out,
+        facts=facts,
+        key=api_key(options, profile, is_sandbox=is_sandbox),
+        price=price,
+        price_source=price_source,
+        door=door,
+    )
+
+
+def plan_settings(options: RunOptions, profile: Profile, gateway: str) -> PlanSettings:
+    """What the plan needs of the options and the profile."""
+    return PlanSettings(
+        output=options.output,
+        model=options.model,
+        set_=options.set_,
+        seeds=options.seeds,
+        samples=options.samples,
+        grid=options.grid,
+        extra_body=profile.extra_body,
+        url_query=profile.url_query,
+        gateway=gateway,
+    )
+
+
+def profile_gateway(profile: Profile) -> str:
+    """The first origin names the gateway, whatever address it has now."""
+    return gateway_name(str(profile.origins[0] if profile.origins else profile.base_url))
+
+
+def out_folder(table: Table, options: RunOptions, *, is_sandbox: bool) -> Path:
+    """`--out`, or `runs/<table stem>` (`runs/sandbox/<table stem>` for the sandbox)."""
+    if options.out is not None:
+        return Path(options.out).absolute()
+    return (RUNS / "sandbox" / table.stem if is_sandbox else RUNS / table.stem).absolute()
+
+
+def check_out(out: Path, facts: OutFacts | None, *, is_sandbox: bool, ledger: str | None) -> None:
+    """Refuse an OUT that would lead to a second purchase or mix what must not be mixed."""
+    if facts is None:
+        if (out / "manifest.parquet").exists():
+            raise OutError(f"{out} has a manifest but no reelsweep.json.", "Choose another --out.")
+        return
+    if (facts.gateway_kind == "sandbox") != is_sandbox:
+        kind = "sandbox" if facts.gateway_kind == "sandbox" else "real"
+        raise OutError(f"{out} holds {kind} results; an OUT never holds both.", "Choose another --out.")
+    if ledger is None and not (out / "ledger.db").exists() and (out / "manifest.parquet").exists():
+        raise OutError(
+            f"{out} has a manifest but no ledger: running on could pay twice.",
+            "Restore ledger.db from a backup, or choose another --out.",
+        )
+
+
+def price_of(options: RunOptions, profile: Profile, plan: Plan) -> tuple[Price | None, str]:
+    """`--price`, else the profile's price of the plan's model, else unknown."""
+    if options.price is not None:
+        return options.price, "--price"
+    first = next(iter(plan.specs()), None)
+    listed = None if first is None else profile.prices.get(first.model)
+    if listed is None:
+        return None, ""
+    return Price.parse(listed.price), f"profile {profile.name}, {listed.date}"
+
+
+def api_key(options: RunOptions, profile: Profile, *, is_sandbox: bool) -> str | None:
+    """The key from the environment variable that the user or the profile names."""
+    if is_sandbox or profile.auth == "none":
+        return None
+    named = options.api_key_env
+    name = profile.api_key_env or named if named == "REELSWEEP_API_KEY" else named
+    key = os.environ.get(name, "").strip()
+    if key and not key.isascii():
+        raise SettingsError(f"The key in {name} has characters that no key has.", f"Set {name} again.")
+    return key or None

@@ -1,0 +1,158 @@
+"""The plan before money is spent: what is new, what is done, what it may cost, how long it may take.
+
+Reads the ledger where there is one; writes nothing and sends nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from reelsweep.flows.prepare import Prepared
+from reelsweep.prompts.request import GenerationSpec
+from reelsweep.tasks.ledger.ledger import Ledger
+from reelsweep.tasks.ledger.records import Standing
+
+TYPICAL_S = 180.0
+"""A guess for an ETA before anything was measured: a clip takes 30 s to 10 minutes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What `plan` prints."""
+
+    table: str
+    out: str
+    gateway: str
+    rows: int
+    planned: int
+    """Generations after expansion, rows that share a request counted each."""
+    shared: int
+    new: int
+    done: int
+    unbilled_failures: int
+    billed_failures: int
+    unknown: int
+    in_progress: int
+    made_elsewhere: int
+    """Rows whose request is paid for at another gateway of this ledger."""
+    to_make: int
+    sent: tuple[str, ...]
+    templates: tuple[str, ...]
+    carried: tuple[str, ...]
+    price: str | None
+    price_source: str
+    cost_low_usd: float | None
+    cost_high_usd: float | None
+    eta_s: float | None
+    warnings: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The object `plan --json` prints."""
+        return asdict(self)
+
+
+@dataclass(slots=True)
+class _Sums:
+    kinds: Counter[str]
+    low_musd: int = 0
+    high_musd: int = 0
+    to_make: int = 0
+
+
+async def preview(prepared: Prepared) -> Preview:
+    """Expand the plan and hold it against the ledger."""
+    standings, elsewhere = await _standings(prepared)
+    sums = _sum(prepared, standings, elsewhere)
+    plan, price = prepared.plan, prepared.price
+    concurrency = prepared.options.concurrency or 4
+    return Preview(
+        table=plan.table.name,
+        out=str(prepared.out),
+        gateway=prepared.gateway,
+        rows=plan.num_rows,
+        planned=len(plan),
+        shared=plan.num_shared,
+        new=sums.kinds["new"],
+        done=sums.kinds["done"],
+        unbilled_failures=sums.kinds["unbilled"],
+        billed_failures=sums.kinds["billed"],
+        unknown=sums.kinds["unknown"],
+        in_progress=sums.kinds["in_progress"],
+        made_elsewhere=sums.kinds["elsewhere"],
+        to_make=sums.to_make,
+        sent=plan.columns.sent,
+        templates=plan.columns.templates,
+        carried=plan.columns.carried,
+        price=None if price is None else str(price),
+        price_source=prepared.price_source,
+        cost_low_usd=None if price is None else sums.low_musd / 1e6,
+        cost_high_usd=None if price is None else sums.high_musd / 1e6,
+        eta_s=None if prepared.is_sandbox else sums.to_make / concurrency * TYPICAL_S,
+        warnings=plan.warnings,
+    )
+
+
+async def _standings(prepared: Prepared) -> tuple[Mapping[str, Standing], frozenset[str]]:
+    """Where rows stand here, and what is paid for at other gateways; nothing when no ledger exists."""
+    url = prepared.ledger_url
+    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
+        return {}, frozenset()
+    ledger = Ledger.open(url)
+    try:
+        out_id = prepared.facts.out_id if prepared.facts else ""
+        here = await ledger.standings(prepared.gateway, None, out_id)
+        return here, await ledger.paid_elsewhere(prepared.gateway)
+    finally:
+        ledger.close()
+
+
+def _sum(prepared: Prepared, standings: Mapping[str, Standing], elsewhere: frozenset[str]) -> _Sums:
+    sums = _Sums(Counter())
+    seen: set[str] = set()
+    limit = prepared.options.limit
+    for spec in prepared.plan.specs():
+        if spec.request_fingerprint in seen:
+            continue
+        seen.add(spec.request_fingerprint)
+        standing = standings.get(spec.request_fingerprint)
+        kind = kind_of(standing)
+        sums.kinds[kind] += 1
+        sums.kinds["elsewhere"] += standing is None and spec.request_fingerprint in elsewhere
+        if _is_made(kind, prepared) and (limit is None or sums.to_make < limit):
+            _add(sums, spec, prepared)
+    return sums
+
+
+def _add(sums: _Sums, spec: GenerationSpec, prepared: Prepared) -> None:
+    sums.to_make += 1
+    if prepared.price is not None:
+        sums.low_musd += prepared.price.low_musd(spec)
+        sums.high_musd += prepared.price.high_musd(spec)
+
+
+def kind_of(standing: Standing | None) -> str:
+    """How `plan` counts a generation."""
+    if standing is None:
+        return "new"
+    match standing.next_step:
+        case "buy":
+            return "unbilled" if standing.status == "failed" else "new"
+        case "hold":
+            return "unknown"
+        case "none":
+            return "billed" if standing.status == "failed" else "done"
+        case "recover" | "fetch" | "wait":
+            return "in_progress"
+
+
+def _is_made(kind: str, prepared: Prepared) -> bool:
+    options = prepared.options
+    return (
+        kind in ("new", "unbilled")
+        or (kind == "billed" and options.retry_failed)
+        or (kind == "unknown" and options.on_unknown == "resubmit")
+    )

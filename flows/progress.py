@@ -1,0 +1,98 @@
+"""How a run is going: counted in memory, shown on a display, refreshed beside the work."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from reelsweep.flows.board import Board
+from reelsweep.flows.display import Display, Progress, SilentDisplay
+from reelsweep.flows.manifesting import Manifesting
+from reelsweep.flows.session import OpenRun
+from reelsweep.flows.summary import FAILED
+from reelsweep.tasks.purchase.ends import RowEnd
+
+DISPLAY: ContextVar[Display] = ContextVar("display", default=SilentDisplay())  # noqa: B039
+"""Where progress goes; the command line sets it."""
+
+REFRESH_S = 0.5
+
+
+@dataclass(slots=True, kw_only=True)
+class Tracker:
+    """Counts of one run, by the ends of its rows."""
+
+    run: OpenRun
+    num_todo: int
+    ends: Counter[str] = field(default_factory=Counter[str])
+    failures: list[tuple[str, RowEnd]] = field(default_factory=list[tuple[str, RowEnd]])
+    """The first failed rows, for the table of failures."""
+    in_flight: int = 0
+    num_left: int = 0
+    """Rows of this run that another run may still change."""
+    started: float = field(default_factory=time.monotonic)
+
+    def begin(self) -> None:
+        """A row is taken up."""
+        self.in_flight += 1
+
+    def end(self, name: str, end: RowEnd) -> None:
+        """A row has ended."""
+        self.in_flight -= 1
+        self.ends[end.status] += 1
+        if end.status not in ("unknown", "skipped_parent", "cancelled"):
+            self.num_left += not end.is_final
+        if end.status in FAILED and len(self.failures) < MOST_FAILURES:
+            self.failures.append((name, end))
+
+    def progress(self) -> Progress:
+        """The picture of now."""
+        elapsed_s = time.monotonic() - self.started
+        ended = self.ends.total()
+        rate = ended / elapsed_s if elapsed_s > 0 else 0.0
+        left = max(0, self.num_todo - ended)
+        money = self.run.context.money
+        return Progress(
+            planned=self.num_todo,
+            done=self.ends["success"],
+            failed=sum(self.ends[status] for status in FAILED if status != "unknown"),
+            refused=self.ends["refused"],
+            unknown=self.ends["unknown"],
+            in_flight=self.in_flight,
+            rate_per_min=rate * 60,
+            eta_s=left / rate if rate and ended >= 3 else None,
+            spent_usd=money.cost_usd,
+            reserved_usd=money.reserved_usd,
+            waiting=self.run.context.waiting(),
+        )
+
+
+MOST_FAILURES = 100
+
+
+@asynccontextmanager
+async def watch(tracker: Tracker, manifesting: Manifesting, board: Board) -> AsyncGenerator[None]:
+    """Show progress and refresh the manifest while the block runs."""
+    watching = asyncio.create_task(_watch(tracker, manifesting, board))
+    try:
+        yield
+    finally:
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+        DISPLAY.get().update(tracker.progress())
+
+
+async def _watch(tracker: Tracker, manifesting: Manifesting, board: Board) -> None:
+    display = DISPLAY.get()
+    while True:
+        progress = tracker.progress()
+        display.update(progress)
+        await board.update(progress)
+        await manifesting.publish_if_due()
+        await asyncio.sleep(REFRESH_S)

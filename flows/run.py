@@ -1,0 +1,148 @@
+"""The run itself: workers, progress, manifest and the summary, around the bounded window.
+
+Nothing that matters waits for Prefect: results are in the ledger, the manifest is published here and
+the exit code decided here; artifacts and events are told on the side, with a short patience.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from contextvars import ContextVar
+
+from prefect.states import Completed, State
+
+from reelsweep.flows.board import Board, line
+from reelsweep.flows.manifesting import Manifesting
+from reelsweep.flows.prepare import Prepared
+from reelsweep.flows.progress import Tracker, watch
+from reelsweep.flows.session import OpenRun, open_run
+from reelsweep.flows.signals import Drain, default_drain_s, draining
+from reelsweep.flows.summary import RunStopped, RunSummary, exit_code
+from reelsweep.flows.window import Window
+from reelsweep.prompts.request import GenerationSpec
+from reelsweep.tasks.generate import generate
+from reelsweep.tasks.ledger.records import Tally
+from reelsweep.tasks.manifest.outfile import write_out
+from reelsweep.tasks.purchase.ends import RowEnd
+from reelsweep.tasks.purchase.stops import Stop
+
+PREPARED: ContextVar[Prepared | None] = ContextVar("prepared", default=None)
+"""A run that the caller has prepared already (the command line, which shows the plan first)."""
+
+_WORKERS_PER_SLOT = 2
+"""Rows that sleep or wait hold no slot, so there are more workers than slots."""
+
+
+async def run_prepared(prepared: Prepared) -> RunSummary | State[RunSummary]:
+    """Make what is to be made; the summary, in a state whose name tells of failures.
+
+    Raises RunStopped when the run was stopped before its plan was done.
+    """
+    started = time.monotonic()
+    async with open_run(prepared) as run:
+        tracker = Tracker(run=run, num_todo=run.num_todo())
+        manifesting, board = Manifesting(run), Board()
+        async with watch(tracker, manifesting, board):
+            await _drive(run, tracker)
+        tally = await run.context.ledger.tally(run.context.out_id)
+        await manifesting.publish()
+        summary = _summary(run, tracker, tally, started)
+        await run.context.ledger.end_run(run.run_id, exit_code=summary.exit_code)
+        _mark_clean(run)
+    await board.close(summary, tracker.failures)
+    if summary.stopped is not None:
+        raise RunStopped(summary)
+    if summary.state_name != "Completed":
+        return Completed(name=summary.state_name, message=line(summary), data=summary)
+    return summary
+
+
+async def _drive(run: OpenRun, tracker: Tracker) -> None:
+    """Run the window until nothing is left, the run is stopped, or it is cut off."""
+    context = run.context
+
+    async def make_one(spec: GenerationSpec) -> RowEnd:
+        tracker.begin()
+        end = RowEnd(status="unknown", error_type="crash")
+        try:
+            await generate(spec, run.run_id, return_state=True)
+            end = context.ends.pop(spec.request_fingerprint, end)
+        finally:
+            tracker.end(spec.prompt_id, end)
+        return end
+
+    async def skip(spec: GenerationSpec) -> None:
+        await context.ledger.skip(run.prepared.gateway, spec.request_fingerprint, "skipped_parent")
+
+    def parent_status(fingerprint: str) -> str | None:
+        standing = run.standings.get(fingerprint)
+        return None if standing is None else standing.status
+
+    window = Window(
+        specs=run.todo(),
+        make=make_one,
+        skip=skip,
+        stopped=lambda: context.stopped is not None,
+        parent_status=parent_status,
+    )
+    working = asyncio.create_task(window.run(_num_workers(run), parents=run.parents()))
+    drain_s = run.prepared.options.drain_s
+    drain = Drain(
+        stop=lambda: context.stop(_interrupted()),
+        cut=working.cancel,
+        drain_s=default_drain_s() if drain_s is None else drain_s,
+    )
+    with draining(drain):
+        await _until_done(working, run)
+
+
+async def _until_done(working: asyncio.Task[None], run: OpenRun) -> None:
+    """Wait for the window; a cancellation from outside (Prefect, a notebook) cuts it off."""
+    try:
+        await asyncio.shield(working)
+    except asyncio.CancelledError:
+        run.context.stop(_interrupted())
+        working.cancel()
+        with suppress(asyncio.CancelledError):
+            await working
+        current = asyncio.current_task()
+        if current is not None and current.cancelling():
+            raise
+
+
+def _num_workers(run: OpenRun) -> int:
+    slots = run.prepared.options.concurrency or 64
+    return max(1, min(slots * _WORKERS_PER_SLOT, len(run.prepared.plan)))
+
+
+def _interrupted() -> Stop:
+    return Stop(
+        reason="interrupted",
+        message="Interrupted: nothing new is sent, what is paid for is finished.",
+        remedy="Once more to cut off. The same command goes on later.",
+    )
+
+
+def _summary(run: OpenRun, tracker: Tracker, tally: Tally, started: float) -> RunSummary:
+    context = run.context
+    counts = {name: number for name, number in sorted(tally.counts.items()) if number}
+    stop = context.stopped or next(iter(context.model_stops.values()), None)
+    return RunSummary(
+        run_id=run.run_id,
+        out=str(run.out),
+        manifest=str(run.out / "manifest.parquet"),
+        gateway=run.prepared.gateway,
+        counts=counts,
+        planned=sum(counts.values()),
+        posts=context.posts,
+        cost_usd=None if run.prepared.price is None else tally.cost_musd / 1_000_000,
+        elapsed_s=round(time.monotonic() - started, 3),
+        exit_code=exit_code(stop, num_left=tracker.num_left + counts.get("unknown", 0)),
+        stopped=None if stop is None else str(stop),
+    )
+
+
+def _mark_clean(run: OpenRun) -> None:
+    write_out(run.out, run.facts.model_copy(update={"ended": True}))

@@ -1,0 +1,194 @@
+"""A run made live: ledger, lease, store, prober, limiter and gateway, opened and closed in order.
+
+After `prepare` and the money gate. `bulk` works through it; your own flow can too:
+
+    async with open_run(prepare("prompts.csv", RunOptions(max_posts=20))) as run:
+        states = generate.map(list(run.todo()), run_id=unmapped(run.run_id), return_state=True)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import uuid
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+from reelsweep.flows.planned import plan_row
+from reelsweep.flows.prepare import SANDBOX, Prepared
+from reelsweep.prompts.errors import SettingsError
+from reelsweep.prompts.request import GenerationSpec
+from reelsweep.tasks.artifacts.door import Door
+from reelsweep.tasks.artifacts.probe import Prober
+from reelsweep.tasks.artifacts.store import Store
+from reelsweep.tasks.ledger.ledger import Ledger
+from reelsweep.tasks.ledger.records import RunRecord, Standing
+from reelsweep.tasks.manifest.outfile import OutFacts, write_out
+from reelsweep.tasks.purchase.context import CONTEXTS, RunContext
+from reelsweep.tasks.sandbox.server import SandboxServer
+
+
+CODE_VERSION = version("reelsweep")
+
+
+@dataclass(slots=True, kw_only=True)
+class OpenRun:
+    """One live run."""
+
+    prepared: Prepared
+    facts: OutFacts
+    context: RunContext
+    standings: dict[str, Standing]
+
+    @property
+    def run_id(self) -> str:
+        """What `generate` takes."""
+        return self.context.run_id
+
+    @property
+    def out(self) -> Path:
+        """The output folder."""
+        return self.prepared.out
+
+    def todo(self) -> Iterator[GenerationSpec]:
+        """The generations this run may still do something for, each once, in plan order, at most `limit`."""
+        seen: set[str] = set()
+        left = self.prepared.options.limit
+        for spec in self.prepared.plan.specs():
+            if left == 0:
+                return
+            fingerprint = spec.request_fingerprint
+            if fingerprint in seen or not self._is_open(fingerprint):
+                continue
+            seen.add(fingerprint)
+            left = None if left is None else left - 1
+            yield spec
+
+    def parents(self) -> frozenset[str]:
+        """Fingerprints of the generations that other rows follow."""
+        if "follows" not in self.prepared.plan.table.columns:
+            return frozenset()
+        return frozenset(spec.follows for spec in self.prepared.plan.specs() if spec.follows)
+
+    def _is_open(self, fingerprint: str) -> bool:
+        options = self.prepared.options
+        standing = self.standings.get(fingerprint)
+        if standing is None:
+            return True
+        match standing.next_step:
+            case "none":
+                return options.retry_failed and standing.status == "failed"
+            case "hold":
+                return options.on_unknown == "resubmit"
+            case _:
+                return True
+
+
+@asynccontextmanager
+async def open_run(prepared: Prepared) -> AsyncGenerator[OpenRun]:
+    """Open a run for the block: what it holds (lock, lease, servers, workers) is given back at its end.
+
+    Raises OutError for an OUT or a ledger that does not fit, TroubleError for a disk or database that fails.
+    """
+    run_id = uuid.uuid4().hex
+    async with AsyncExitStack() as stack:
+        prepared = await _with_sandbox(prepared, stack)
+        store = await asyncio.to_thread(Store, prepared.out)
+        ledger = await asyncio.to_thread(Ledger.open, prepared.ledger_url)
+        stack.callback(ledger.close)
+        facts = await asyncio.to_thread(_claim_out, prepared, ledger)
+        await ledger.start_run(_run_record(prepared, facts, run_id))
+        stack.push_async_callback(_end_run, ledger, run_id)
+        prober = Prober()
+        stack.callback(prober.close)
+        context = _context(prepared, run_id, facts, ledger, store, prober)
+        stack.push_async_callback(context.aclose)
+        CONTEXTS[run_id] = context
+        stack.callback(CONTEXTS.pop, run_id, None)
+        plan = prepared.plan
+        rows = (plan_row(spec) for spec in plan.specs())
+        await ledger.record_plan(facts.out_id, prepared.gateway, plan.plan_hash, rows)
+        standings = await ledger.standings(prepared.gateway, None, facts.out_id)
+        context.standings = standings
+        yield OpenRun(prepared=prepared, facts=facts, context=context, standings=standings)
+
+
+async def _with_sandbox(prepared: Prepared, stack: AsyncExitStack) -> Prepared:
+    """Start the shipped sandbox, or use the one on the port that `sandbox:PORT` names."""
+    if not prepared.is_sandbox:
+        return prepared
+    port = prepared.options.gateway.removeprefix(SANDBOX)
+    if port and not port.isdigit():
+        raise SettingsError(f"--gateway: got {prepared.options.gateway!r}, expected sandbox: or sandbox:PORT.")
+    if port:
+        base_url = f"http://127.0.0.1:{port}/v1"
+    else:
+        server = SandboxServer()
+        await asyncio.to_thread(stack.enter_context, server)
+        base_url = server.base_url
+    profile = prepared.profile.model_copy(update={"base_url": base_url})
+    door = Door.for_gateway(base_url, allow_hosts=prepared.options.allow_hosts)
+    return replace(prepared, profile=profile, door=door)
+
+
+def _claim_out(prepared: Prepared, ledger: Ledger) -> OutFacts:
+    """Write reelsweep.json first; refuse an OUT whose ledger is another one."""
+    facts = prepared.facts
+    if facts is None:
+        facts = OutFacts(
+            out_id=uuid.uuid4().hex,
+            ledger_id=ledger.ledger_id,
+            table=prepared.plan.table.name,
+            gateway_kind="sandbox" if prepared.is_sandbox else "real",
+        )
+    elif facts.ledger_id != ledger.ledger_id:
+        raise SettingsError(
+            f"{prepared.out} belongs to another ledger than {prepared.ledger_url}.",
+            "Give the ledger it was made with, or choose another --out.",
+        )
+    facts = facts.model_copy(update={"table": prepared.plan.table.name, "ended": False})
+    write_out(prepared.out, facts)
+    return facts
+
+
+async def _end_run(ledger: Ledger, run_id: str) -> None:
+    await asyncio.shield(ledger.end_run(run_id))
+
+
+def _run_record(prepared: Prepared, facts: OutFacts, run_id: str) -> RunRecord:
+    options = prepared.options
+    return RunRecord(
+        run_id=run_id,
+        out_id=facts.out_id,
+        gateway=prepared.gateway,
+        plan_hash=prepared.plan.plan_hash,
+        settings={"table": prepared.plan.table.name, "model": options.model, "seeds": options.seeds},
+        code_version=CODE_VERSION,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+    )
+
+
+def _context(
+    prepared: Prepared, run_id: str, facts: OutFacts, ledger: Ledger, store: Store, prober: Prober
+) -> RunContext:
+    profile = prepared.profile
+    return RunContext(
+        run_id=run_id,
+        out_id=facts.out_id,
+        gateway=prepared.gateway,
+        profile=profile,
+        key=prepared.key,
+        ledger=ledger,
+        store=store,
+        prober=prober,
+        door=prepared.door,
+        policy=prepared.options.policy(
+            silence_s=profile.silence_s, long_backoff_s=profile.long_backoff_s
+        ),
+        price=prepared.price,
+    )

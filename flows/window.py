@@ -1,0 +1,97 @@
+"""The bounded window: N workers take specs from the plan, one event loop, at most N alive.
+
+However long the plan is, no more than N coroutines exist. A row that follows another enters only when
+its parent has succeeded; waiting takes no worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+
+from reelsweep.prompts.request import GenerationSpec
+from reelsweep.tasks.purchase.ends import RowEnd
+
+Make = Callable[[GenerationSpec], Awaitable[RowEnd]]
+Skip = Callable[[GenerationSpec], Awaitable[None]]
+
+
+@dataclass(slots=True, kw_only=True)
+class Window:
+    """Specs on their way: from the plan, or held back until their parent's end."""
+
+    specs: Iterator[GenerationSpec]
+    make: Make
+    skip: Skip
+    stopped: Callable[[], bool]
+    parent_status: Callable[[str], str | None]
+    """Where a generation stands that this window has not made: final status, or None while open."""
+    _ends: dict[str, str] = field(default_factory=dict[str, str])
+    _held: dict[str, list[GenerationSpec]] = field(default_factory=dict[str, list[GenerationSpec]])
+    _ready: list[GenerationSpec] = field(default_factory=list[GenerationSpec])
+    _busy: int = 0
+    _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _parents: frozenset[str] = frozenset()
+
+    async def run(self, num_workers: int, *, parents: frozenset[str] = frozenset()) -> None:
+        """Make every spec; returns when none is left, or when the run is stopped and the open ones ended.
+
+        `parents` are the fingerprints that other rows follow. Cancelling cuts every worker off.
+        """
+        self._parents = parents
+        async with asyncio.TaskGroup() as group:
+            for _ in range(num_workers):
+                group.create_task(self._work())
+
+    async def _work(self) -> None:
+        while (spec := await self._next()) is not None:
+            end: RowEnd | None = None
+            try:
+                end = await self.make(spec)
+            finally:
+                async with self._changed:
+                    self._busy -= 1
+                    if end is not None and spec.request_fingerprint in self._parents:
+                        self._release(spec.request_fingerprint, end.status)
+                    self._changed.notify_all()
+
+    async def _next(self) -> GenerationSpec | None:
+        """The next spec whose parent is done; None when nothing will come any more."""
+        while True:
+            async with self._changed:
+                if self.stopped():
+                    return None
+                spec = self._take()
+                if spec is not None:
+                    self._busy += 1
+                    return spec
+                if not self._busy:
+                    break
+                await self._changed.wait()
+        await self._skip_orphans()
+        return None
+
+    def _take(self) -> GenerationSpec | None:
+        if self._ready:
+            return self._ready.pop()
+        for spec in self.specs:
+            if spec.follows is None:
+                return spec
+            status = self._ends.get(spec.follows) or self.parent_status(spec.follows)
+            if status == "success":
+                return spec
+            self._held.setdefault(spec.follows, []).append(spec)
+        return None
+
+    def _release(self, fingerprint: str, status: str) -> None:
+        self._ends[fingerprint] = status
+        if status == "success":
+            self._ready += self._held.pop(fingerprint, [])
+
+    async def _skip_orphans(self) -> None:
+        """Rows whose parent ended without a result end as `skipped_parent`."""
+        held, self._held = self._held, {}
+        for specs in held.values():
+            for spec in specs:
+                await self.skip(spec)

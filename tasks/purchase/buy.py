@@ -1,0 +1,148 @@
+"""One claimed POST: send it, ask on where the stream left a task id, and hand the outcome over.
+
+After the claim, before `conclude`. Inside the limiter's slot, which is left before anything is downloaded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import httpx
+
+from reelsweep.prompts.request import GenerationSpec
+from reelsweep.tasks.gateway.client import BodyReader, Exchange, post
+from reelsweep.tasks.gateway.fold import Reader
+from reelsweep.tasks.gateway.outcome import Outcome
+from reelsweep.tasks.ledger.records import Claim
+from reelsweep.tasks.purchase.ask import ask_until_ended, can_ask
+from reelsweep.tasks.purchase.conclude import conclude
+from reelsweep.tasks.purchase.context import RunContext
+from reelsweep.tasks.purchase.ends import RowEnd, end_of_outcome
+from reelsweep.tasks.purchase.stops import Stop, StopReason
+from reelsweep.tasks.purchase.wire import Body, build_request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bought:
+    """The end of one POST; `again` when the same pass should POST once more (throttled, resubmission)."""
+
+    end: RowEnd
+    again: bool = False
+
+
+async def buy(
+    spec: GenerationSpec,
+    context: RunContext,
+    claim: Claim,
+    body: Body,
+    sent_at: float,
+    leave_slot: Callable[[], Awaitable[None]],
+) -> Bought:
+    """Send one claimed POST and bring its attempt to an end."""
+    exchange = Exchange()
+    try:
+        outcome = await _post(spec, context, claim, body, exchange)
+    except asyncio.CancelledError:
+        await asyncio.shield(_interrupted(context, claim, exchange))
+        raise
+    if exchange.answered:
+        context.heard()
+    if not exchange.sent:
+        return await _never_left(context, claim, outcome, sent_at)
+    if outcome.retry == "backoff" and outcome.billed == "no":
+        context.limiter(spec.model).throttled(sent_at, outcome.retry_after_s)
+        return Bought(end=await conclude(spec, context, claim.attempt_id, outcome, exchange.tape), again=True)
+    context.limiter(spec.model).succeeded()
+    if can_ask(context, outcome):
+        outcome = await ask_until_ended(context, claim.attempt_id, outcome)
+    await leave_slot()
+    end = await conclude(spec, context, claim.attempt_id, outcome, exchange.tape)
+    if outcome.status == "stopped":
+        _stop_for(spec.model, context, outcome)
+    return Bought(end=end, again=end.status == "unknown" and context.policy.on_unknown == "resubmit")
+
+
+async def _post(
+    spec: GenerationSpec, context: RunContext, claim: Claim, body: Body, exchange: Exchange
+) -> Outcome:
+    seen_events = False
+
+    async def on_seen(reader: BodyReader) -> None:
+        nonlocal seen_events
+        first = datetime.now(UTC) if reader.num_events and not seen_events else None
+        seen_events = seen_events or first is not None
+        if first is not None or reader.task_id or reader.status_url:
+            await context.ledger.note(
+                claim.attempt_id,
+                task_id=reader.task_id,
+                status_url=reader.status_url,
+                first_event_at=first,
+            )
+
+    def make_reader(response: httpx.Response) -> BodyReader:
+        return Reader(
+            http_status=response.status_code,
+            content_type=response.headers.get("content-type"),
+            base_url=str(context.profile.base_url),
+            headers=dict(response.headers),
+            output=spec.output,
+            expects_json="response_format" in spec.payload,
+            now=datetime.now(UTC),
+        )
+
+    return await post(
+        context.clients().generations,
+        build_request(context, body, claim.idempotency_key),
+        exchange,
+        make_reader,
+        on_seen,
+        stream_s=context.policy.times.stream_s,
+    )
+
+
+async def _interrupted(context: RunContext, claim: Claim, exchange: Exchange) -> None:
+    """Cancelled in mid-POST: withdrawn when nothing left, else the attempt stays as it is: unknown."""
+    if not exchange.sent:
+        context.uncount_post()
+        await context.ledger.withdraw(claim.attempt_id, "cancelled before the request began")
+    else:
+        await context.ledger.abandon(claim.attempt_id, "cut off by this side")
+
+
+async def _never_left(context: RunContext, claim: Claim, outcome: Outcome, sent_at: float) -> Bought:
+    """No connection ever stood: refunded; sent again after a shared cool-down, or the run stops."""
+    context.uncount_post()
+    await context.ledger.withdraw(claim.attempt_id, outcome.error_message or "the request never began")
+    end = end_of_outcome("planned", outcome)
+    if outcome.retry == "none":
+        return Bought(end=end)
+    if context.unreachable() or (outcome.error_type == "tls" and not context.answered):
+        context.stop(
+            Stop(
+                reason="unreachable",
+                message=f"Stopped: {outcome.error_message}; nothing was sent.",
+                remedy="Check --gateway and the network with `reelsweep doctor`.",
+            )
+        )
+        return Bought(end=end)
+    for limiter in context.limiters():
+        limiter.throttled(sent_at, min(5.0, context.policy.long_backoff_s))
+    return Bought(end=end, again=True)
+
+
+def _stop_for(model: str, context: RunContext, outcome: Outcome) -> None:
+    """401, 402, 403, quota: nothing more is sent, to this model or at all."""
+    reason: StopReason = "quota" if outcome.error_type == "quota" else "authentication"
+    cause = outcome.error_message or outcome.error_code or reason
+    if outcome.stop_scope == "model":
+        stop = Stop(reason=reason, message=f"Nothing more is sent to {model}: {cause}")
+        context.stop_model(model, stop)
+        return
+    remedy = {
+        "quota": "Top up the account, then run the same command again.",
+        "authentication": "Check the key with `reelsweep doctor`, then run the same command again.",
+    }[reason]
+    context.stop(Stop(reason=reason, message=f"Stopped: {cause}.", remedy=remedy))

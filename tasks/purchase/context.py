@@ -1,0 +1,224 @@
+"""What every generation of one run shares: ledger, gateway, limiter, breaker, store and the stop sign.
+
+It belongs to the process, not to an event loop: a lock guards what is counted, HTTP clients are kept
+per loop. `generate` finds it by run id (`CONTEXTS`), so that task arguments stay small.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import httpx
+
+from reelsweep.prompts.pricing import Price
+from reelsweep.tasks.artifacts.door import Door
+from reelsweep.tasks.artifacts.download import DownloadClient, download_client
+from reelsweep.tasks.artifacts.probe import Prober
+from reelsweep.tasks.artifacts.store import Store
+from reelsweep.tasks.gateway.breaker import Breaker, PurchaseEnd
+from reelsweep.tasks.gateway.client import Times, generation_client
+from reelsweep.tasks.gateway.limiter import Limiter
+from reelsweep.tasks.gateway.profiles import Profile
+from reelsweep.tasks.ledger.ledger import Ledger
+from reelsweep.tasks.ledger.records import Standing
+from reelsweep.tasks.purchase.ends import RowEnd
+from reelsweep.tasks.purchase.stops import Stop
+
+UNREACHABLE_S = 60.0
+"""How long DNS failures and refused connections are borne before the first answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The run's options that decide how one generation is bought."""
+
+    concurrency: int | None = None
+    """Sends in flight; None is `auto`."""
+    rpm: float | None = None
+    max_attempts: int = 5
+    max_purchases: int = 2
+    max_posts: int | None = None
+    canary: int = 1
+    on_unknown: Literal["hold", "resubmit"] = "hold"
+    retry_failed: bool = False
+    times: Times = Times()
+    download_timeout_s: float = 1800.0
+    long_backoff_s: float = 60.0
+    """First wait of a failure that needs minutes; doubles up to 16 times it."""
+    give_up_s: float = 7200.0
+    poll_s: float = 10.0
+
+
+@dataclass(slots=True)
+class Clients:
+    """The two clients of one event loop."""
+
+    generations: httpx.AsyncClient
+    downloads: DownloadClient
+
+
+@dataclass(slots=True, kw_only=True)
+class RunContext:
+    """One run in this process."""
+
+    run_id: str
+    out_id: str
+    gateway: str
+    profile: Profile
+    key: str | None = field(repr=False)
+    ledger: Ledger
+    store: Store
+    prober: Prober
+    door: Door
+    policy: Policy
+    price: Price | None = None
+    clock: Callable[[], float] = time.monotonic
+    stopped: Stop | None = None
+    posts: int = 0
+    answered: bool = False
+    """True once the gateway has answered anything in this run."""
+    on_note: Callable[[str], None] = lambda _text: None
+    standings: Mapping[str, Standing] = field(default_factory=dict[str, Standing])
+    """Where rows stood when the run began; absent means never sent."""
+    ends: dict[str, RowEnd] = field(default_factory=dict[str, RowEnd])
+    """How each generation of this run ended, until the window takes it."""
+    _unreachable_since: float | None = None
+    _proven: set[str] = field(default_factory=set[str])
+    _limiters: dict[str, Limiter] = field(default_factory=dict[str, Limiter])
+    _canaries: dict[str, Limiter] = field(default_factory=dict[str, Limiter])
+    _model_stops: dict[str, Stop] = field(default_factory=dict[str, Stop])
+    _clients: dict[int, Clients] = field(default_factory=dict[int, Clients])
+    _breaker: Breaker = field(default_factory=Breaker)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _tls: ssl.SSLContext | None = None
+
+    def limiter(self, model: str) -> Limiter:
+        """The limiter of this gateway, key and model."""
+        with self._lock:
+            return self._limiter(self._limiters, model, self.policy.concurrency, self.policy.rpm)
+
+    def canary(self, model: str) -> Limiter | None:
+        """The canary's limiter while this model has no result yet, else None."""
+        with self._lock:
+            if not self.policy.canary or model in self._proven:
+                return None
+            return self._limiter(self._canaries, model, self.policy.canary, None)
+
+    def stop_of(self, model: str) -> Stop | None:
+        """Why this model gets nothing more, or None."""
+        return self.stopped or self._model_stops.get(model)
+
+    def stop(self, stop: Stop) -> None:
+        """Send nothing more in this run; the first reason stays."""
+        with self._lock:
+            if self.stopped is not None:
+                return
+            self.stopped = stop
+            limiters = [*self._limiters.values(), *self._canaries.values()]
+        self.on_note(str(stop))
+        for limiter in limiters:
+            limiter.close()
+
+    def stop_model(self, model: str, stop: Stop) -> None:
+        """Send nothing more to this model."""
+        with self._lock:
+            if model in self._model_stops:
+                return
+            self._model_stops[model] = stop
+            limiters = [kind[model] for kind in (self._limiters, self._canaries) if model in kind]
+        self.on_note(str(stop))
+        for limiter in limiters:
+            limiter.close()
+
+    @property
+    def model_stops(self) -> Mapping[str, Stop]:
+        """Models that get nothing more."""
+        return dict(self._model_stops)
+
+    def limiters(self) -> tuple[Limiter, ...]:
+        """Every model's limiter: what concerns the gateway concerns them all."""
+        with self._lock:
+            return tuple(self._limiters.values())
+
+    async def stopped_within(self, wait_s: float) -> bool:
+        """Wait; True at once when the run stops sending meanwhile."""
+        until = self.clock() + wait_s
+        while self.stopped is None and self.clock() < until:
+            await asyncio.sleep(min(0.5, until - self.clock()))
+        return self.stopped is not None
+
+    def count_post(self) -> bool:
+        """Take one POST of `max_posts`; False when none is left."""
+        with self._lock:
+            if self.policy.max_posts is not None and self.posts >= self.policy.max_posts:
+                return False
+            self.posts += 1
+            return True
+
+    def uncount_post(self) -> None:
+        """The POST was not sent after all."""
+        with self._lock:
+            self.posts -= 1
+
+    def heard(self) -> None:
+        """The gateway answered: it exists."""
+        self.answered, self._unreachable_since = True, None
+
+    def unreachable(self) -> bool:
+        """Note a connection that never stood; True when it is time to give up on a gateway never heard of."""
+        if self.answered:
+            return False
+        now = self.clock()
+        self._unreachable_since = now if self._unreachable_since is None else self._unreachable_since
+        return now - self._unreachable_since >= UNREACHABLE_S
+
+    def purchase_ended(self, model: str, end: PurchaseEnd) -> None:
+        """Feed the canary and the breaker."""
+        with self._lock:
+            trip = self._breaker.record(end)
+            canary = self._canaries.get(model) if end == "result" else None
+            if end == "result":
+                self._proven.add(model)
+        if canary is not None:
+            canary.lift()
+        if trip is not None:
+            remedy = f"Nothing more is sent. Read the transcripts in {self.store.transcripts_name}."
+            self.stop(Stop(reason="breaker", message=f"Stopped: {trip}.", remedy=remedy))
+
+    def clients(self) -> Clients:
+        """The clients of the running event loop."""
+        key = id(asyncio.get_running_loop())
+        with self._lock:
+            if key not in self._clients:
+                self._tls = self._tls or httpx.create_ssl_context(trust_env=False)
+                self._clients[key] = Clients(
+                    generation_client(self.policy.times, self._tls), download_client(self.door)
+                )
+            return self._clients[key]
+
+    async def aclose(self) -> None:
+        """Close the clients of the running loop."""
+        with self._lock:
+            clients = self._clients.pop(id(asyncio.get_running_loop()), None)
+        if clients is not None:
+            await clients.generations.aclose()
+            await clients.downloads.aclose()
+
+    def _limiter(
+        self, kind: dict[str, Limiter], model: str, concurrency: int | None, rpm: float | None
+    ) -> Limiter:
+        if model not in kind:
+            kind[model] = Limiter(concurrency, clock=self.clock, rpm=rpm)
+            if self.stopped or model in self._model_stops:
+                kind[model].close()
+        return kind[model]
+
+
+CONTEXTS: dict[str, RunContext] = {}
+"""Runs open in this process, by run id."""

@@ -1,0 +1,188 @@
+"""One generation, from where it stands to a settled row.
+
+    where it stands ▶ turn (canary, limiter) ▶ claim ▶ POST ▶ outcome ▶ fetch ▶ settle
+
+`make` is the core under the Prefect task `generate`: it knows nothing of Prefect and never raises for
+a failed generation. All that is durable goes through the ledger; every wait is before a claim.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+
+from reelsweep.prompts.request import GenerationSpec
+from reelsweep.tasks.gateway.limiter import LimiterClosed
+from reelsweep.tasks.ledger.records import Claim, ClaimRequest, Declined, Standing
+from reelsweep.tasks.purchase.buy import Bought, buy
+from reelsweep.tasks.purchase.context import RunContext
+from reelsweep.tasks.purchase.ends import RowEnd, end_of_standing
+from reelsweep.tasks.purchase.recover import fetch_again, recover
+from reelsweep.tasks.purchase.stops import Stop
+from reelsweep.tasks.purchase.wire import build_body
+
+_WAIT_S = 2.0
+
+
+PrefectIds = tuple[str | None, str | None]
+"""Flow run and task run, for the ledger's attempts."""
+
+
+async def make(spec: GenerationSpec, context: RunContext, prefect_ids: PrefectIds) -> RowEnd:
+    """Bring one generation as far as it goes in this run."""
+    end = context.ends[spec.request_fingerprint] = await _make(spec, context, prefect_ids)
+    return end
+
+
+async def _make(spec: GenerationSpec, context: RunContext, prefect_ids: PrefectIds) -> RowEnd:
+    standing = context.standings.get(spec.request_fingerprint)
+    give_up_at = context.clock() + context.policy.give_up_s
+    while True:
+        end = await _without_sending(spec, context, standing)
+        if end is not None:
+            return end
+        try:
+            step = await _send(spec, context, prefect_ids)
+        except LimiterClosed:
+            return _not_sent(context, spec.model)
+        match step:
+            case RowEnd():
+                return step
+            case Declined():
+                standing = step.standing
+                end = await _declined(step, context)
+                if end is not None:
+                    return end
+            case Bought(end=end, again=again):
+                if not again or context.clock() >= give_up_at:
+                    return end
+                standing = None
+
+
+async def _without_sending(
+    spec: GenerationSpec, context: RunContext, standing: Standing | None
+) -> RowEnd | None:
+    """What needs no POST: final rows, rows to fetch or to ask for, rows that are held. None: buy."""
+    if standing is None:
+        return None
+    match standing.next_step:
+        case "buy":
+            return None
+        case "none":
+            retry = context.policy.retry_failed and standing.status == "failed"
+            return None if retry and standing.billed in ("yes", "maybe") else end_of_standing(standing)
+        case "fetch":
+            return await fetch_again(spec, context, _attempt_of(standing))
+        case "recover":
+            end = await recover(spec, context, _attempt_of(standing))
+            return None if end.status == "unknown" and _resubmits(context) else end
+        case "hold":
+            return None if _resubmits(context) else end_of_standing(standing)
+        case "wait":
+            return await _wait_for_other_run(spec, context)
+
+
+async def _send(
+    spec: GenerationSpec, context: RunContext, prefect_ids: PrefectIds
+) -> RowEnd | Declined | Bought:
+    """Take the turn, claim, and buy. Nothing is claimed while anything is waited for."""
+    body = await build_body(spec, context)
+    async with AsyncExitStack() as turn:
+        canary = context.canary(spec.model)
+        if canary is not None:
+            await turn.enter_async_context(canary.slot())
+        async with AsyncExitStack() as sending:
+            sent_at = await sending.enter_async_context(context.limiter(spec.model).slot())
+            if context.stop_of(spec.model) is not None or not context.ledger.lease_held(context.run_id):
+                return _not_sent(context, spec.model)
+            if not context.count_post():
+                context.stop(_max_posts_stop(context))
+                return _not_sent(context, spec.model)
+            claim = await _claim(spec, context, body.sha256, prefect_ids)
+            if isinstance(claim, Declined):
+                context.uncount_post()
+                return claim
+            return await buy(spec, context, claim, body, sent_at, sending.aclose)
+
+
+async def _claim(
+    spec: GenerationSpec, context: RunContext, body_sha256: str, prefect_ids: PrefectIds
+) -> Claim | Declined:
+    policy = context.policy
+    price = context.price
+    request = ClaimRequest(
+        run_id=context.run_id,
+        request_fingerprint=spec.request_fingerprint,
+        body_sha256=body_sha256,
+        price_max_musd=None if price is None else price.max_musd(spec),
+        price=None if price is None else str(price),
+        allow=frozenset(
+            [*(["failed_billed"] if policy.retry_failed else []), *(["unknown"] if _resubmits(context) else [])]
+        ),
+        max_purchases=policy.max_purchases,
+        prefect_flow_run_id=prefect_ids[0],
+        prefect_task_run_id=prefect_ids[1],
+    )
+    # A cancelled caller must not leave a claim behind that nobody knows of.
+    claiming = asyncio.ensure_future(context.ledger.claim(context.gateway, request))
+    try:
+        return await asyncio.shield(claiming)
+    except asyncio.CancelledError:
+        claim = await claiming
+        if isinstance(claim, Claim):
+            await context.ledger.withdraw(claim.attempt_id, "cancelled before the request began")
+        raise
+
+
+async def _declined(declined: Declined, context: RunContext) -> RowEnd | None:
+    """The end of a row whose claim was declined; None: look again where it stands."""
+    match declined.reason:
+        case "budget_wait" | "claimed":
+            await asyncio.sleep(_WAIT_S)
+            return None
+        case "skipped_budget":
+            context.stop(Stop(reason="budget", message="Stopped: the budget is used up.", remedy="Raise --budget."))
+            return RowEnd(status="skipped_budget", error_type="budget", message="the budget is used up")
+        case "lease_lost":
+            context.stop(Stop(reason="lease_lost", message="Stopped: this run lost its lease on the ledger."))
+            return RowEnd(status="planned", error_type="lease_lost")
+        case "final" | "unknown" | "failed_billed" | "max_purchases" | "max_posts" | "body_changed":
+            if declined.standing.next_step in ("fetch", "recover", "wait"):
+                return None
+            return end_of_standing(declined.standing)
+
+
+async def _wait_for_other_run(spec: GenerationSpec, context: RunContext) -> RowEnd | None:
+    """Another live run has this row: wait for its result, or take over when it ends."""
+    while context.stop_of(spec.model) is None:
+        fingerprint = spec.request_fingerprint
+        found = await context.ledger.standings(context.gateway, [fingerprint], context.out_id)
+        standing = found.get(fingerprint)
+        if standing is None or standing.next_step != "wait":
+            return await _without_sending(spec, context, standing)
+        await asyncio.sleep(_WAIT_S)
+    return _not_sent(context, spec.model)
+
+
+def _resubmits(context: RunContext) -> bool:
+    return context.policy.on_unknown == "resubmit"
+
+
+def _attempt_of(standing: Standing) -> str:
+    if standing.attempt_id is None:
+        raise AssertionError(f"{standing.next_step} without an attempt: {standing}")
+    return standing.attempt_id
+
+
+def _not_sent(context: RunContext, model: str) -> RowEnd:
+    stop = context.stop_of(model)
+    status = "skipped_budget" if stop is not None and stop.reason == "budget" else "planned"
+    return RowEnd(status=status, error_type=stop.reason if stop else None, message=stop.message if stop else "")
+
+
+def _max_posts_stop(context: RunContext) -> Stop:
+    return Stop(
+        reason="max_posts",
+        message=f"Stopped: {context.policy.max_posts} POSTs were sent, as --max-posts allows.",
+        remedy="Run the same command again to go on.",
+    )

@@ -1,0 +1,50 @@
+"""Rows that were paid for earlier: ask how the job ended, fetch what is still missing. Never a POST."""
+
+from __future__ import annotations
+
+from reelsweep.prompts.request import GenerationSpec
+from reelsweep.tasks.gateway.outcome import Choice, Outcome
+from reelsweep.tasks.ledger.records import AttemptRecord
+from reelsweep.tasks.purchase.ask import ask_once, ask_until_ended
+from reelsweep.tasks.purchase.conclude import conclude, keep_results
+from reelsweep.tasks.purchase.context import RunContext
+from reelsweep.tasks.purchase.ends import RowEnd
+
+
+async def recover(spec: GenerationSpec, context: RunContext, attempt_id: str) -> RowEnd:
+    """Ask for an attempt whose stream was cut; `unknown` when nobody knows it any more."""
+    attempt = await context.ledger.attempt(attempt_id)
+    asked = _asked(attempt)
+    answer = await ask_once(context, asked)
+    if answer is None:
+        return RowEnd(status="unknown", error_type=attempt.error_type, message=attempt.error_message or "")
+    if answer.status in ("submitted", "incomplete"):
+        answer = await ask_until_ended(context, attempt_id, asked)
+    return await conclude(spec, context, attempt_id, answer)
+
+
+async def fetch_again(spec: GenerationSpec, context: RunContext, attempt_id: str) -> RowEnd:
+    """Fetch and settle an attempt whose videos were named but not all stored."""
+    attempt = await context.ledger.attempt(attempt_id)
+    choices = tuple(
+        Choice(
+            choice_idx=result.choice_idx,
+            video_url=result.video_url,
+            text=result.text,
+            tool_calls=result.tool_calls,
+            finish_reason=result.finish_reason,
+        )
+        for result in attempt.results
+    )
+    outcome = Outcome(
+        status="succeeded",
+        billed="yes",
+        choices=choices,
+        task_id=attempt.gateway_task_id,
+        status_url=attempt.status_url,
+    )
+    return await keep_results(spec, context, attempt_id, outcome, None)
+
+
+def _asked(attempt: AttemptRecord) -> Outcome:
+    return Outcome(status="incomplete", task_id=attempt.gateway_task_id, status_url=attempt.status_url)

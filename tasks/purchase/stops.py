@@ -1,0 +1,45 @@
+"""Why a run sends nothing more, and how its process ends.
+
+A Stop is a value; the context carries the first one, and every waiter hears of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+StopReason = Literal[
+    "authentication",
+    "quota",
+    "budget",
+    "max_posts",
+    "max_failed",
+    "breaker",
+    "unreachable",
+    "lease_lost",
+    "drift",
+    "interrupted",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """The reason nothing more is sent: one line for people, and what to do about it."""
+
+    reason: StopReason
+    message: str
+    remedy: str = ""
+
+    @property
+    def exit_code(self) -> int:
+        """DESIGN of the exit codes: 3 for money, keys and the breaker; 1 for too many failures; 130 for Ctrl-C."""
+        match self.reason:
+            case "interrupted":
+                return 130
+            case "max_failed" | "lease_lost":
+                return 1
+            case _:
+                return 3
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.remedy}".strip()

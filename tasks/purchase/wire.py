@@ -1,0 +1,61 @@
+"""From a GenerationSpec to the exact bytes and headers of its POST.
+
+The body is a pure function of the spec, the profile, the stored inputs and the parents' turns: the
+same key always sends the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from importlib.metadata import version
+from urllib.parse import urlencode
+
+from reelsweep.prompts.request import GenerationSpec, wire_body
+from reelsweep.tasks.artifacts.images import data_url
+from reelsweep.tasks.gateway.client import Request
+from reelsweep.tasks.purchase.context import RunContext
+
+USER_AGENT = f"reelsweep/{version('reelsweep')}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """The bytes of one POST and their name in the ledger."""
+
+    content: bytes
+    sha256: str
+
+
+async def build_body(spec: GenerationSpec, context: RunContext) -> Body:
+    """Fill the canonical request with images and the parent's turn, respelt by the profile."""
+    images = {sha256: data_url(context.store, sha256) for sha256 in spec.images}
+    turns: dict[str, str] = {}
+    if spec.follows:
+        turns[spec.follows] = await context.ledger.turn(context.gateway, spec.follows) or ""
+    content = wire_body(context.profile.respell(dict(spec.payload)), images=images, turns=turns)
+    return Body(content=content, sha256=hashlib.sha256(content).hexdigest())
+
+
+def build_request(context: RunContext, body: Body, idempotency_key: str) -> Request:
+    """Address and headers of a POST; the key goes nowhere else."""
+    profile = context.profile
+    query = f"?{urlencode(profile.url_query)}" if profile.url_query else ""
+    headers = {
+        "Content-Type": "application/json",
+        "Accept": "text/event-stream, application/json",
+        "Accept-Encoding": "identity",
+        "User-Agent": USER_AGENT,
+        "Idempotency-Key": idempotency_key,
+        **authorization(context),
+    }
+    url = f"{str(profile.base_url).rstrip('/')}/chat/completions{query}"
+    return Request(url=url, headers=headers, body=body.content)
+
+
+def authorization(context: RunContext) -> dict[str, str]:
+    """The Authorization header as the profile spells it; empty without a key."""
+    if not context.key or context.profile.auth == "none":
+        return {}
+    bearer = context.profile.auth == "bearer"
+    return {"Authorization": f"Bearer {context.key}" if bearer else context.key}
