@@ -25,14 +25,17 @@ from prefect.settings import Settings
 
 LOGGER = logging.getLogger("reelsweep.server")
 
-NOISY_LOGGERS = ("prefect.events.clients", "prefect._internal.concurrency", "prefect.flow_runs")
-"""Loggers that say once per event, or with a traceback, what is said once here."""
+EVENTS_LOGGER = "prefect.events.clients"
+"""Says for each event that could not be sent what is said here once."""
 
-DRAIN_LOGGERS = ("EventsWorker", "APILogWorker")
-"""Loggers that count what is left to send at the end, which is nobody's worry."""
+BUSY_LOGGERS = ("prefect._internal.concurrency", "EventsWorker", "APILogWorker")
+"""Say for each event that it failed, or count what is left to send at the end."""
 
-WATCH_S = 4.0
-"""How often a server that is not ours is asked whether it is there."""
+RUN_LOGGER = "prefect.flow_runs"
+"""Prints a traceback when the server does not take the state of the flow's end."""
+
+RETRY_S = 4.0
+"""How often a lost server that is not ours is asked whether it is back."""
 
 
 def silence(record: logging.LogRecord) -> bool:  # noqa: ARG001 - a logging filter
@@ -60,25 +63,29 @@ class Loss:
 
     def __init__(self, settings: Settings) -> None:
         self.happened = False
+        self.suspected = threading.Event()
         self._settings = settings
         self._max_retries = settings.client.max_retries
         self._to_api = settings.logging.to_api.enabled
+
+    def suspect(self, record: logging.LogRecord) -> bool:  # noqa: ARG002 - a logging filter
+        """A filter for the events logger, whose every word means that the server was not reached."""
+        self.suspected.set()
+        return False
 
     def begin(self) -> None:
         """Nothing is asked of the server twice, and nobody hears about it more than once."""
         self.happened = True
         self._settings.client.max_retries = 0
         self._settings.logging.to_api.enabled = False
-        for name in NOISY_LOGGERS:
-            logging.getLogger(name).addFilter(silence)
+        logging.getLogger(RUN_LOGGER).addFilter(silence)
 
     def end(self) -> None:
         """All as before; events that could not be sent go out with the next one."""
         self.happened = False
         self._settings.client.max_retries = self._max_retries
         self._settings.logging.to_api.enabled = self._to_api
-        for name in NOISY_LOGGERS:
-            logging.getLogger(name).removeFilter(silence)
+        logging.getLogger(RUN_LOGGER).removeFilter(silence)
 
     def is_final(self) -> None:
         """The server will not come back: from here on no event is made."""
@@ -96,44 +103,54 @@ def prepared_for_loss(settings: Settings) -> Generator[Loss]:
     raise_exceptions = logging.raiseExceptions
     logging.raiseExceptions = False
     EventsWorker.set_client_override(PrefectEventsClient, reconnection_attempts=1)
+    logging.getLogger(EVENTS_LOGGER).addFilter(loss.suspect)
     try:
-        with silenced(DRAIN_LOGGERS):
+        with silenced(BUSY_LOGGERS):
             yield loss
     finally:
+        logging.getLogger(EVENTS_LOGGER).removeFilter(loss.suspect)
         EventsWorker.set_client_override(None)
         logging.raiseExceptions = raise_exceptions
         loss.end()
 
 
 @contextmanager
-def watched(loss: Loss, url: str, *, every_s: float = WATCH_S) -> Generator[None]:
+def watched(loss: Loss, url: str, *, retry_s: float = RETRY_S) -> Generator[None]:
     """Watch a server that is not ours, from a thread, until the block ends.
 
-    Two unanswered calls in a row are a loss. A server that did not answer the first one is not judged:
-    the way there may be one that only Prefect's own client knows.
+    It is asked only when an event could not be sent. One that did not answer at the beginning is not
+    judged: the way there may be one that only Prefect's own client knows.
     """
     over = threading.Event()
 
     def watch() -> None:
-        if server_lost(url):
-            return
-        missed = 0
-        while not over.wait(every_s):
-            missed = missed + 1 if server_lost(url) else 0
-            if missed == 2:
-                loss.begin()
-                LOGGER.warning("the Prefect server at %s does not answer; the run goes on without it", url)
-            elif missed == 0 and loss.happened:
+        judged, warned = not server_lost(url), False
+        while loss.suspected.wait() and not over.is_set():
+            loss.suspected.clear()
+            if judged and server_lost(url) and not over.wait(0.5) and server_lost(url):
+                mourn()
+                loss.suspected.clear()
+            elif not warned:
+                warned = True
+                LOGGER.warning(
+                    "the Prefect server at %s takes no events; it will not show every task run", url
+                )
+
+    def mourn() -> None:
+        loss.begin()
+        LOGGER.warning("the Prefect server at %s does not answer; the run goes on without it", url)
+        while not over.wait(retry_s):
+            if not server_lost(url):
                 loss.end()
                 LOGGER.warning("the Prefect server at %s answers again", url)
+                return
 
-    thread = threading.Thread(target=watch, name="watch-prefect-server", daemon=True)
-    thread.start()
+    threading.Thread(target=watch, name="watch-prefect-server", daemon=True).start()
     try:
         yield
     finally:
         over.set()
-        thread.join(0.1)
+        loss.suspected.set()
 
 
 def server_lost(url: str, *, timeout_s: float = 2.0) -> bool:
