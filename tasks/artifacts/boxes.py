@@ -33,7 +33,7 @@ def check_boxes(file: BinaryIO, size_bytes: int) -> tuple[Box, ...]:
     """Every box of the file, in order; InvalidVideo unless it is whole.
 
     Whole means: each box ends inside the box or file around it, there is a `moov` and media data, and no
-    table of chunks points behind the end of the file.
+    table of samples points behind the end of the file.
     """
     boxes = tuple(_walk(file, 0, size_bytes, 0))
     kinds = {box.kind for box in boxes if box.depth == 0}
@@ -44,6 +44,8 @@ def check_boxes(file: BinaryIO, size_bytes: int) -> tuple[Box, ...]:
     for box in boxes:
         if box.kind in (b"stco", b"co64"):
             _check_offsets(file, box, size_bytes)
+        elif box.kind == b"stsz":
+            _check_sizes(file, box, size_bytes)
     return boxes
 
 
@@ -95,15 +97,32 @@ def _is_padding(file: BinaryIO, end: int) -> bool:
 
 def _check_offsets(file: BinaryIO, box: Box, size_bytes: int) -> None:
     """Chunk offsets (ISO/IEC 14496-12, section 8.7.5) lie inside the file."""
-    length = box.end - box.start
-    width, code = (4, "I") if box.kind == b"stco" else (8, "Q")
-    file.seek(box.start)
-    table = file.read(min(length, MAX_TABLE_BYTES))
-    if len(table) < 8 or length > MAX_TABLE_BYTES:
-        raise InvalidVideo("a table of chunks has an impossible size")
-    count = struct.unpack(">I", table[4:8])[0]
-    if 8 + count * width > length:
-        raise InvalidVideo("a table of chunks is longer than its box")
-    offsets = struct.unpack(f">{count}{code}", table[8 : 8 + count * width])
+    table = _content(file, box)
+    offsets = _integers(table, 4, 4 if box.kind == b"stco" else 8)
     if offsets and max(offsets) >= size_bytes:
         raise InvalidVideo(f"pictures start at byte {max(offsets)}, the file has {size_bytes}")
+
+
+def _check_sizes(file: BinaryIO, box: Box, size_bytes: int) -> None:
+    """The samples (section 8.7.3) need no more bytes than the file has."""
+    table = _content(file, box)
+    each, count = struct.unpack(">II", table[4:12]) if len(table) >= 12 else (0, 0)
+    needed = each * count if each else sum(_integers(table, 8, 4))
+    if needed > size_bytes:
+        raise InvalidVideo(f"the pictures need {needed} bytes, the file has {size_bytes}")
+
+
+def _content(file: BinaryIO, box: Box) -> bytes:
+    if box.end - box.start > MAX_TABLE_BYTES:
+        raise InvalidVideo("a table of samples has an impossible size")
+    file.seek(box.start)
+    return file.read(box.end - box.start)
+
+
+def _integers(table: bytes, count_at: int, width: int) -> tuple[int, ...]:
+    """The counted integers of a table, `width` bytes each."""
+    start = count_at + 4
+    count = int.from_bytes(table[count_at:start], "big")
+    if len(table) < start or count * width > len(table) - start:
+        raise InvalidVideo("a table of samples is longer than its box")
+    return struct.unpack(f">{count}{'I' if width == 4 else 'Q'}", table[start : start + count * width])

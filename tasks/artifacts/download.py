@@ -128,7 +128,7 @@ async def download(
         left_s=limits.timeout_s,
     )
     try:
-        if part.exists():
+        if file.has_past:
             await client.on_disk(file.load)
         if not file.is_complete:
             await _fetch(job)

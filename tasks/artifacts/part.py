@@ -55,6 +55,11 @@ class PartFile:
         self._noted: Source | None = None
         self._lock = threading.Lock()
 
+    @property
+    def has_past(self) -> bool:
+        """Whether `load` may find something: one look at the folder, no reading."""
+        return self.path.exists()
+
     def load(self) -> None:
         """Take over what an earlier download of the same URL has left, if it can be continued."""
         with trouble("read", self.path):
