@@ -12,44 +12,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import httpx
-from reelsweep.prompts.errors import ReelsweepError
 from reelsweep.tasks.artifacts.client import DownloadClient
-from reelsweep.tasks.artifacts.door import DoorError
-from reelsweep.tasks.artifacts.origin import origin_of
+from reelsweep.tasks.artifacts.failures import (
+    DownloadError,
+    download_errors,
+    host_of,
+    status_error,
+    too_large,
+)
 from reelsweep.tasks.artifacts.part import PartFile, Source
 from reelsweep.tasks.artifacts.ranges import content_length, content_range, retry_after_s, strong_etag
 from reelsweep.tasks.artifacts.signature import signature
 
-Kind = Literal["expired", "not_found", "short", "blocked", "too_large", "network", "status"]
 FLUSH_BYTES = 256 * 1024
-BUSY = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
-
-
-class DownloadError(ReelsweepError):
-    """The bytes did not come. The message names the host only, no path and no query.
-
-    `kind`: expired (401, 403, 410), not_found (404), short (fewer bytes than announced), blocked (the door
-    said no), too_large, network, status (any other HTTP status). `retryable`: asking the same address again
-    later may help; where it is false, only a fresh address will.
-    """
-
-    def __init__(
-        self,
-        message: str,
-        kind: Kind,
-        retryable: bool = False,
-        http_status: int | None = None,
-        remedy: str = "",
-    ) -> None:
-        Exception.__init__(self, message, kind, retryable, http_status, remedy)
-        self.message = message
-        self.remedy = remedy
-        self.kind: Kind = kind
-        self.retryable = retryable
-        self.http_status = http_status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +97,7 @@ async def download(
     file = PartFile(part, url)
     job = _Job(
         url=url,
-        host=_host(url),
+        host=host_of(url),
         part=file,
         client=client,
         limits=limits,
@@ -165,16 +142,9 @@ async def _fetch(job: _Job) -> None:
 async def _try_once(job: _Job) -> None:
     started = time.monotonic()
     try:
-        async with asyncio.timeout(job.left_s):
-            await _ask(job)
-    except TimeoutError:
-        message = f"{job.host}: the download took longer than {job.limits.timeout_s:g} s."
-        raise DownloadError(message, "network", True) from None
-    except httpx.TransportError as error:
-        kind: Kind = "short" if job.part.size_bytes else "network"
-        raise DownloadError(f"{job.host}: {_cut(error, job.part)}", kind, True) from None
-    except DoorError as error:
-        raise DownloadError(f"{job.host}: {error.message}", "blocked", remedy=error.remedy) from None
+        with download_errors(job.host, job.limits.timeout_s, lambda: job.part.size_bytes):
+            async with asyncio.timeout(job.left_s):
+                await _ask(job)
     finally:
         job.left_s -= time.monotonic() - started
 
@@ -208,10 +178,10 @@ async def _prepare(job: _Job, response: httpx.Response, *, asked_range: bool) ->
         raise DownloadError(f"{job.host} offers another part than was asked for.", "short", True)
     if response.status_code != 200:
         job.wait_s = retry_after_s(headers, datetime.now(UTC)) or 0.0
-        raise _status_error(job.host, response.status_code)
+        raise status_error(job.host, response.status_code)
     size_bytes = content_length(headers)
     if size_bytes is not None and size_bytes > job.limits.max_bytes:
-        raise _too_large(job)
+        raise too_large(job.host, job.limits.max_bytes)
     source = Source(
         etag=strong_etag(headers), size_bytes=size_bytes, content_type=headers.get("content-type")
     )
@@ -238,44 +208,10 @@ async def _receive(job: _Job, response: httpx.Response) -> None:
         part.add(chunk)
         if part.size_bytes > job.limits.max_bytes:
             await job.client.on_disk(part.restart)
-            raise _too_large(job)
+            raise too_large(job.host, job.limits.max_bytes)
         if part.waiting_bytes >= FLUSH_BYTES:
             await job.client.on_disk(part.flush)
     announced = part.source.size_bytes
     if not part.size_bytes or announced not in (None, part.size_bytes):
         got, size = part.size_bytes, "some" if announced is None else announced
         raise DownloadError(f"{job.host} sent {got} of {size} bytes.", "short", True)
-
-
-def _too_large(job: _Job) -> DownloadError:
-    return DownloadError(f"{job.host}: the file has over {job.limits.max_bytes} bytes.", "too_large")
-
-
-def _status_error(host: str, status: int) -> DownloadError:
-    message = f"{host} answered HTTP {status}."
-    match status:
-        case 401 | 403 | 410:
-            return DownloadError(message, "expired", False, status)
-        case 404:
-            return DownloadError(message, "not_found", True, status)
-        case _:
-            return DownloadError(message, "status", status in BUSY, status)
-
-
-def _cut(error: httpx.TransportError, part: PartFile) -> str:
-    """What happened, in words of ours: the library's may quote what was on the wire."""
-    after = f" after {part.size_bytes} bytes" if part.size_bytes else ""
-    match error:
-        case httpx.ConnectTimeout() | httpx.ConnectError():
-            return "no connection could be made."
-        case httpx.TimeoutException():
-            return f"nothing came for too long{after}."
-        case _:
-            return f"the connection was cut{after}."
-
-
-def _host(url: str) -> str:
-    try:
-        return origin_of(url).host
-    except ValueError:
-        return "the address"
