@@ -24,13 +24,16 @@ class SentSteps(Response):
         self._transmission, self._headers, self._status = transmission, headers, status
         self.background = None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         wire = wire_of(scope)
         start = {"type": "http.response.start", "status": self._status, "headers": _encode(self._headers)}
         await send(start)
-        # uvicorn writes the head at once, so a client that waits for a first event has its headers.
-        if await self._send_steps(wire, send):
-            await _finish(self._transmission.close, wire, send)
+        if not await self._send_steps(wire, send):
+            return
+        if self._transmission.close == "end":
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        else:
+            await wire.close()
 
     async def _send_steps(self, wire: Wire, send: Send) -> bool:
         clock = asyncio.get_running_loop().time
@@ -48,23 +51,13 @@ def _bursts(steps: tuple[Step, ...]) -> Iterator[tuple[float, bytes]]:
         yield at_s, b"".join(step.data for step in group)
 
 
-async def _finish(close: str, wire: Wire, send: Send) -> None:
-    match close:
-        case "end":
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-        case "reset":
-            await wire.reset()
-        case _:
-            await wire.close()
-
-
 class Reset(Response):
     """No response at all: the connection is reset."""
 
     def __init__(self) -> None:
         self.background = None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         await wire_of(scope).reset()
 
 

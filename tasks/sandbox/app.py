@@ -1,6 +1,6 @@
 """The sandbox as an ASGI application: routes, the key, the control door.
 
-Only `GET` of files, status pages and `/healthz` go without the key; `/script` and `/bill` take the control token.
+Files, status pages and `/healthz` go without the key; `/script` and `/bill` take the control token.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from pathlib import Path
 from pydantic import ValidationError
 from reelsweep.tasks.sandbox import SANDBOX_VERSION
 from reelsweep.tasks.sandbox.answers import respond
-from reelsweep.tasks.sandbox.chat import post_chat, reply_bad_request
+from reelsweep.tasks.sandbox.chat import post_chat, reply_refused
 from reelsweep.tasks.sandbox.files import get_file
 from reelsweep.tasks.sandbox.jobs import Desk, draw_name
 from reelsweep.tasks.sandbox.polls import get_content, get_short, get_status, get_video
 from reelsweep.tasks.sandbox.render import Renderer
 from reelsweep.tasks.sandbox.replies import reply_error
-from reelsweep.tasks.sandbox.request import BadRequest
+from reelsweep.tasks.sandbox.request import RefusedRequestError
 from reelsweep.tasks.sandbox.script import DIALECTS, Script
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -49,7 +49,7 @@ def create_app(
             Route("/bill", _controlled(_get_bill, control_token)),
             Route("/script", _controlled(_post_script, control_token), methods=["POST"]),
         ],
-        exception_handlers={BadRequest: _explain_bad_request, HTTPException: _explain_http},
+        exception_handlers={RefusedRequestError: _explain_refused, HTTPException: _explain_http},
     )
     app.state.desk = Desk(script, bill)
     app.state.renderer = Renderer()
@@ -117,14 +117,14 @@ async def _post_script(request: Request) -> Response:
     try:
         desk.follow(Script.model_validate_json(await request.body()))
     except ValidationError as error:
-        raise BadRequest(str(error), param="script") from None
+        raise RefusedRequestError(str(error), "script") from None
     return JSONResponse({"ok": True})
 
 
-async def _explain_bad_request(_: Request, error: Exception) -> Response:
-    if not isinstance(error, BadRequest):
+async def _explain_refused(_: Request, error: Exception) -> Response:
+    if not isinstance(error, RefusedRequestError):
         raise error
-    return respond(reply_bad_request(error), f"req_{draw_name()}")
+    return respond(reply_refused(error), f"req_{draw_name()}")
 
 
 async def _explain_http(_: Request, error: Exception) -> Response:

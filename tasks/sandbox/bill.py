@@ -78,7 +78,7 @@ class Bill:
         self._syncing = asyncio.Lock()
 
     async def accept(self, line: BillLine) -> int:
-        """Write a line; returns its place once it is on the disk. Calls that come together share one fsync."""
+        """Write a line; returns its place once it is on the disk. Calls at one time share an fsync."""
         text = _write_line(line)
         os.pwrite(self._fd, text, self._end)
         self._end += len(text)

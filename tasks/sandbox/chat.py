@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import time
 
@@ -11,11 +10,13 @@ from reelsweep.tasks.sandbox.answers import Reset, SentSteps, respond
 from reelsweep.tasks.sandbox.faults import Fault, at_stage
 from reelsweep.tasks.sandbox.jobs import Desk, Job, draw_name
 from reelsweep.tasks.sandbox.orders import Arrival, take_order
+from reelsweep.tasks.sandbox.parameters import ChatRequest
 from reelsweep.tasks.sandbox.protocol import wire_of
 from reelsweep.tasks.sandbox.replies import Reply, reply_error, reply_fault
-from reelsweep.tasks.sandbox.request import BadRequest, ChatRequest, parse_request
+from reelsweep.tasks.sandbox.request import RefusedRequestError, parse_request
 from reelsweep.tasks.sandbox.script import DIALECTS, Script, choose_faults
-from reelsweep.tasks.sandbox.wire import Step, Transmission, add_comments, fold_completion, write_stream
+from reelsweep.tasks.sandbox.streams import write_stream
+from reelsweep.tasks.sandbox.wire import Step, Transmission, add_comments, fold_completion
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -24,7 +25,7 @@ EVENT_STREAM = {"content-type": "text/event-stream; charset=utf-8", "cache-contr
 
 
 async def post_chat(request: Request) -> Response:
-    """Answer one chat completion; raises BadRequest."""
+    """Answer one chat completion; raises RefusedRequestError."""
     desk: Desk = request.app.state.desk
     request_id = f"req_{draw_name()}"
     body = await _read_body(request)
@@ -55,17 +56,15 @@ async def _read_body(request: Request) -> bytes:
     async for piece in request.stream():
         body += piece
         if len(body) > MAX_BODY_BYTES:
-            raise BadRequest(f"The request is larger than {MAX_BODY_BYTES} bytes.", status=413)
+            raise RefusedRequestError(f"The request is larger than {MAX_BODY_BYTES} bytes.", status=413)
     return bytes(body)
 
 
 def _check_model(model: str, script: Script) -> None:
-    stem = next(
-        (model.removesuffix(f"-{dialect}") for dialect in DIALECTS if model.endswith(f"-{dialect}")), model
-    )
-    if script.unknown_models == "refuse" and not {model, stem} & set(script.models):
+    stems = {model.removesuffix(f"-{dialect}") for dialect in DIALECTS}
+    if script.unknown_models == "refuse" and stems.isdisjoint(script.models):
         message = f"The model '{model}' does not exist or you do not have access to it."
-        raise BadRequest(message, param="model", code="model_not_found", status=404)
+        raise RefusedRequestError(message, "model", "model_not_found", 404)
 
 
 def _faults(
@@ -76,7 +75,7 @@ def _faults(
             script, prompt=asked.title, body_sha256=body_sha256, earlier=earlier, arrival=nth
         )
     except ValueError as error:
-        raise BadRequest(str(error), param="messages") from None
+        raise RefusedRequestError(str(error), "messages") from None
 
 
 def _replay(job: Job, asked: ChatRequest, body_sha256: str, request_id: str) -> Response:
@@ -94,34 +93,30 @@ def _replay(job: Job, asked: ChatRequest, body_sha256: str, request_id: str) -> 
 
 
 async def _answer(request: Request, desk: Desk, arrival: Arrival) -> Response:
-    fault = at_stage(arrival.faults, "answer")
+    fault, script, asked = at_stage(arrival.faults, "answer"), desk.script, arrival.request
     if fault is not None and not fault.is_accepted:
-        return _instead(fault, arrival)
-    script = desk.script
+        return await _instead(request, fault, arrival)
     if script.max_running is not None and desk.running >= script.max_running:
         message = f"You already have {desk.running} generations in progress."
-        return respond(
-            reply_error(429, message, "rate_limit_error", "too_many_concurrent_tasks"), arrival.request_id
-        )
+        reply = reply_error(429, message, "rate_limit_error", "too_many_concurrent_tasks")
+        return respond(reply, arrival.request_id)
     job = take_order(arrival, script)
     await desk.accept(job)
     if fault is not None and fault.fault == "slow_headers":
         await wire_of(request.scope).sleep(fault.s or 0.0)
-    elif fault is not None and fault.fault != "plain":
-        return _instead(fault, arrival)
-    headers = {"x-request-id": arrival.request_id}
-    asked = (
-        arrival.request
-        if fault is None or fault.fault != "plain"
-        else arrival.request.model_copy(update={"stream": False})
-    )
+    elif fault is not None and fault.fault == "plain":
+        asked = asked.model_copy(update={"stream": False})
+    elif fault is not None:
+        return await _instead(request, fault, arrival)
     if not asked.stream:
-        await asyncio.sleep(job.duration_s)
+        await wire_of(request.scope).sleep(job.duration_s)
+    headers = {"x-request-id": arrival.request_id}
     return _tell(job, asked, job.duration_s, at_stage(job.faults, "stream"), headers, script.keepalive_s)
 
 
-def _instead(fault: Fault, arrival: Arrival) -> Response:
-    """What is sent in place of an answer."""
+async def _instead(request: Request, fault: Fault, arrival: Arrival) -> Response:
+    """What is sent in place of an answer, after `s` seconds where the fault says so."""
+    await wire_of(request.scope).sleep(fault.s or 0.0)
     reply = reply_fault(fault, origin=arrival.origin, now=time.time())
     return Reset() if reply is None else respond(reply, arrival.request_id)
 
@@ -156,6 +151,6 @@ def _tell_at_once(job: Job, fault: Fault | None, headers: dict[str, str]) -> Res
     return SentSteps(half, {"content-type": "application/json", "content-length": str(len(body)), **headers})
 
 
-def reply_bad_request(error: BadRequest) -> Reply:
+def reply_refused(error: RefusedRequestError) -> Reply:
     """The error object for a request that cannot be answered."""
     return Reply(status=error.status, body=orjson.dumps(error.body()))

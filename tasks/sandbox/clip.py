@@ -32,8 +32,8 @@ class Clip(BaseModel):
 
     digest: str = Field(pattern=r"^[0-9a-f]{32}$")
     """Of everything the clip depends on."""
-    scene: str = Field(pattern=r"^[0-9a-f]{32}$")
-    """What is drawn; differs from `digest` only where a script asks for few different pictures."""
+    variant: int | None = Field(default=None, ge=0)
+    """Which picture is drawn, where a script asks for few different ones."""
     caption: str = Field(max_length=CAPTION_CHARS)
     label: str = Field(max_length=CAPTION_CHARS)
     width: Side
@@ -46,8 +46,9 @@ class Clip(BaseModel):
 
     @property
     def picture(self) -> Clip:
-        """The clip without its padding: what has to be rendered."""
-        return self.model_copy(update={"digest": self.scene, "min_bytes": 0})
+        """The clip without what only its padding depends on: what has to be drawn."""
+        drawn = self.digest if self.variant is None else f"{self.variant:032x}"
+        return self.model_copy(update={"digest": drawn, "min_bytes": 0})
 
 
 def describe_clip(
@@ -65,21 +66,21 @@ def describe_clip(
     """The clip that (model, prompt, seed, size, seconds) stands for, in this version of the sandbox.
 
     `title` is what is written on it instead of the prompt. With `variants`, at most so many different
-    pictures are drawn, whatever is asked (for load tests). Raises ValueError for a size or duration out of range.
+    pictures are drawn, whatever is asked (for load tests). Raises ValueError for a size out of range.
     """
     asked = json.dumps([SANDBOX_VERSION, model, prompt, seed, size, float(seconds)])
     digest = hashlib.sha256(asked.encode()).hexdigest()[:32]
-    caption, label, scene = shorten(prompt if title is None else title), f"{model} · seed {seed}", digest
-    if variants:
-        variant = int(digest, 16) % variants
-        scene = hashlib.sha256(f"variant {variant}".encode()).hexdigest()[:32]
+    variant = int(digest, 16) % variants if variants else None
+    if variant is None:
+        caption, label = shorten(prompt if title is None else title), f"{model} · seed {seed}"
+    else:
         caption, label = f"variant {variant}", "sandbox"
     width, height = parse_size(size)
     return Clip(
         digest=digest,
-        scene=scene,
+        variant=variant,
         caption=caption,
-        label=label if len(label) <= CAPTION_CHARS else f"…{label[1 - CAPTION_CHARS :]}",
+        label=label if len(label) <= CAPTION_CHARS else f"...{label[3 - CAPTION_CHARS :]}",
         width=width,
         height=height,
         seconds=seconds,

@@ -22,6 +22,7 @@ from typing import Any, Literal, assert_never
 from reelsweep.tasks.sandbox.script import Dialect
 
 Mark = Literal["start", "task", "progress", "closing", "end"]
+RefusedAt = Literal["input", "output", "likeness"]
 Delta = dict[str, Any]
 Chunk = dict[str, Any]
 
@@ -70,7 +71,7 @@ class Story(Envelope):
     status_url: str
     events: int
     prompt_tokens: int
-    refusal: Literal["input", "output", "likeness"] | None = None
+    refusal: RefusedAt | None = None
     says_nothing: bool = False
     """A normal end without a video."""
     finish_reason: str | None = None
@@ -84,7 +85,7 @@ class Story(Envelope):
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """One event: when, as a share of the stream's duration, and what. A text in place of a chunk is a comment."""
+    """One event: when, as a share of the stream's duration, and what; a text is a comment."""
 
     at: float
     mark: Mark
@@ -127,7 +128,7 @@ def _closings(story: Story, write: Callable[[str], str], *, chinese: bool = Fals
 _REFUSALS = {
     "input": "❌ Generation failed: the prompt was blocked, content policy violation (input_moderation).",
     "output": "❌ Generation failed: the generated video was blocked (output_moderation).",
-    "likeness": "❌ Generation failed: this may violate our guardrails concerning similarity to third-party content.",
+    "likeness": "❌ Generation failed: this may violate our guardrails on similarity to third-party content.",
 }
 _REFUSALS_ZH = {
     "input": "> 生成失败 ❌\n> 失败原因：input_moderation\n",

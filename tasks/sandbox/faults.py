@@ -219,7 +219,7 @@ FAULTS: dict[str, FaultKind] = {kind.name: kind for kind in _KINDS}
 class Fault(BaseModel):
     """One fault as it was asked for: its name and its settings."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
     fault: str
     times: int | None = Field(default=None, ge=0)

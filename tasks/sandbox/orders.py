@@ -9,14 +9,14 @@ from functools import partial
 
 from reelsweep.tasks.sandbox import SANDBOX_VERSION
 from reelsweep.tasks.sandbox.clip import Ticket, describe_clip, write_token
-from reelsweep.tasks.sandbox.dialects import Beat, Envelope, Story, tell, write_task_id
+from reelsweep.tasks.sandbox.dialects import Beat, Envelope, RefusedAt, Story, tell, write_task_id
 from reelsweep.tasks.sandbox.faults import Fault, at_stage
 from reelsweep.tasks.sandbox.jobs import Job, Order, draw_name
-from reelsweep.tasks.sandbox.request import ChatRequest
+from reelsweep.tasks.sandbox.parameters import ChatRequest
 from reelsweep.tasks.sandbox.script import Dialect, Script, choose_dialect, draw_share
 from reelsweep.tasks.sandbox.speech import speak
+from reelsweep.tasks.sandbox.streams import error_of
 from reelsweep.tasks.sandbox.text import answer_text, count_tokens
-from reelsweep.tasks.sandbox.wire import error_of
 
 _GOLDEN = 0x9E3779B97F4A7C15
 _PRIVATE_URL = "http://10.255.255.1/clip.mp4"
@@ -44,7 +44,7 @@ def is_text_model(model: str) -> bool:
 
 
 def take_order(arrival: Arrival, script: Script) -> Job:
-    """The job for a request; raises BadRequest for a text request that makes no sense."""
+    """The job for a request; raises RefusedRequestError for a text request that makes no sense."""
     if is_text_model(arrival.request.model):
         return _take_text(arrival, script)
     return _take_video(arrival, script)
@@ -69,7 +69,7 @@ def _used_seed(request: ChatRequest, script: Script) -> int:
     return request.seed
 
 
-def _fingerprint(model: str, script: Script, epoch: int) -> str | None:
+def _fingerprint(script: Script, epoch: int) -> str | None:
     match script.fingerprint:
         case "absent":
             return None
@@ -91,7 +91,7 @@ def _take_text(arrival: Arrival, script: Script) -> Job:
         completion_id=f"chatcmpl-{name}",
         created=int(now),
         model=request.model,
-        fingerprint=_fingerprint(request.model, script, arrival.epoch),
+        fingerprint=_fingerprint(script, arrival.epoch),
         seed=request.seed if script.seed == "echoed" else None,
     )
     answers = answer_text(request, seed)
@@ -176,7 +176,7 @@ def _tickets(arrival: Arrival, script: Script, name: str, made_at: float) -> tup
         )
         for idx in range(request.choices)
     )
-    return tuple(Ticket(job=name, made_at=made_at, clip=clip, fault=fault) for clip in clips)
+    return tuple(Ticket(job=name, made_at=round(made_at, 3), clip=clip, fault=fault) for clip in clips)
 
 
 def _story(
@@ -194,7 +194,7 @@ def _story(
         created=0 if dialect == "quoted" else int(now),
         model=request.model,
         prompt=request.title,
-        fingerprint=_fingerprint(request.model, script, arrival.epoch),
+        fingerprint=_fingerprint(script, arrival.epoch),
         seed=request.seed if script.seed == "echoed" else None,
         urls=tuple(paths),
         relative_urls=tuple(short_path(name, idx) for idx in range(len(tickets))),
@@ -208,7 +208,11 @@ def _story(
     )
 
 
-_REFUSED_AT = {"refused_input": "input", "refused_output": "output", "refused_likeness": "likeness"}
+_REFUSED_AT: dict[str, RefusedAt] = {
+    "refused_input": "input",
+    "refused_output": "output",
+    "refused_likeness": "likeness",
+}
 
 
 def short_path(name: str, choice_idx: int) -> str:

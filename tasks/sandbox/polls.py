@@ -1,4 +1,4 @@
-"""Asking about a job: the status page of the task-id family and the `/v1/videos` shape. Neither ever costs anything."""
+"""Asking about a job: the status page of the task-id family and the `/v1/videos` shape. It costs nothing."""
 
 from __future__ import annotations
 

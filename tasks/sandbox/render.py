@@ -7,9 +7,7 @@ streams keep flowing; libx264 lets go of the interpreter while it works.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import io
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
@@ -17,6 +15,7 @@ import av
 import numpy as np
 from av.video.plane import VideoPlane
 from av.video.stream import VideoStream
+from reelsweep.tasks.sandbox.boxes import pad_video
 from reelsweep.tasks.sandbox.clip import Clip, describe_clip
 from reelsweep.tasks.sandbox.recent import Recent
 from reelsweep.tasks.sandbox.scene import FPS, Bytes2D, draw_frames
@@ -28,9 +27,8 @@ def render_clip(
     model: str, prompt: str, seed: int, size: str = "320x180", seconds: float = 2.0, *, clip_bytes: int = 0
 ) -> bytes:
     """The MP4 for one request; raises ValueError for a size or duration out of range."""
-    return pad_clip(
-        draw_clip(clip := describe_clip(model, prompt, seed, size, seconds, min_bytes=clip_bytes)), clip
-    )
+    clip = describe_clip(model, prompt, seed, size, seconds)
+    return pad_video(draw_clip(clip), clip_bytes, clip.digest)
 
 
 def draw_clip(clip: Clip) -> bytes:
@@ -67,29 +65,11 @@ def _fill(plane: VideoPlane, pixels: Bytes2D) -> None:
     """Copy rows into a plane whose lines may be longer than the picture is wide."""
     height, width = pixels.shape
     if plane.line_size == width:
-        plane.update(np.ascontiguousarray(pixels))
+        plane.update(pixels.tobytes())
         return
     lines = np.zeros((height, plane.line_size), np.uint8)
     lines[:, :width] = pixels
-    plane.update(lines)
-
-
-def pad_clip(video: bytes, clip: Clip) -> bytes:
-    """The file brought to `clip.min_bytes` by a `uuid` box at its end, which players skip."""
-    missing = clip.min_bytes - len(video)
-    if missing <= 0:
-        return video
-    filler = hashlib.shake_128(clip.digest.encode()).digest(max(16, missing - 8))
-    return b"".join((video, (8 + len(filler)).to_bytes(4, "big"), b"uuid", filler))
-
-
-def list_boxes(video: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Name, offset and size of each outermost box of a file of ours."""
-    offset = 0
-    while offset < len(video):
-        size = int.from_bytes(video[offset : offset + 4], "big")
-        yield video[offset + 4 : offset + 8], offset, size
-        offset += size
+    plane.update(lines.tobytes())
 
 
 class Renderer:
@@ -104,7 +84,8 @@ class Renderer:
         """The clip's bytes; whoever asks for a clip that is being drawn waits for the same drawing."""
         picture = clip.picture
         video = self._cache.get(picture)
-        return pad_clip(await self._draw(picture) if video is None else video, clip)
+        video = await self._draw(picture) if video is None else video
+        return pad_video(video, clip.min_bytes, clip.digest)
 
     async def _draw(self, picture: Clip) -> bytes:
         drawing = self._under_way.get(picture)

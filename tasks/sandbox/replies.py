@@ -1,4 +1,4 @@
-"""Answers instead of a stream: what each fault of stage `answer` sends. Pure but for the clock it is given."""
+"""Answers instead of a stream: what each fault of stage `answer` sends. Pure."""
 
 from __future__ import annotations
 

@@ -1,34 +1,39 @@
-"""The Chat Completions request as its documentation has it, every parameter checked.
-
-Bytes in, `ChatRequest` out, or a `BadRequest` that names the parameter as the documentation does.
-"""
+"""The request as it came: bytes in, a checked `ChatRequest` out, or an error that names the parameter."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any, Literal
+from typing import Any, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from reelsweep.tasks.sandbox.clip import MAX_SECONDS, parse_size
+from pydantic import ValidationError
+from reelsweep.tasks.sandbox.parameters import (
+    ChatRequest,
+    Function,
+    ImageUrl,
+    JsonSchema,
+    Message,
+    NamedFunction,
+    NamedTool,
+    Part,
+    ResponseFormat,
+    StreamOptions,
+    Tool,
+)
 
-MAX_STOPS = 4
-MAX_CHOICES = 16
 
-
-class BadRequest(Exception):
+class RefusedRequestError(Exception):
     """A request that is answered with an error object instead of a result."""
 
     def __init__(
         self,
         message: str,
-        *,
         param: str | None = None,
         code: str | None = None,
         status: int = 400,
         kind: str = "invalid_request_error",
     ) -> None:
-        super().__init__(message)
+        super().__init__(message, param, code, status, kind)
         self.message, self.param, self.code, self.status, self.kind = message, param, code, status, kind
 
     def body(self) -> dict[str, object]:
@@ -36,192 +41,25 @@ class BadRequest(Exception):
         return {"error": {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}}
 
 
-class _Wire(BaseModel):
-    """A border: what we do not know is let through, what we know is of its type exactly."""
-
-    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
-
-
-class ImageUrl(_Wire):
-    """Where an image is: a data URL or an address."""
-
-    url: str = Field(min_length=1)
-
-
-class Part(_Wire):
-    """One piece of a message's content."""
-
-    type: Literal["text", "image_url"]
-    text: str | None = None
-    image_url: ImageUrl | None = None
-
-    @model_validator(mode="after")
-    def _has_what_its_type_says(self) -> Part:
-        if getattr(self, self.type) is None:
-            raise ValueError(f"a part of type {self.type!r} needs {self.type!r}")
-        return self
-
-
-class Message(_Wire):
-    """One turn of the conversation."""
-
-    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[Part] | None = None
-    tool_calls: list[dict[str, Any]] | None = None
-
-    @model_validator(mode="after")
-    def _says_something(self) -> Message:
-        if self.content is None and self.role not in ("assistant", "function"):
-            raise ValueError(f"a message of role {self.role!r} needs 'content'")
-        return self
-
-    @property
-    def text(self) -> str:
-        """The words of it; an image stands as the hash of its address."""
-        if not isinstance(self.content, list):
-            return self.content or ""
-        return "\n".join(part.text or f"image {_digest(part.image_url)}" for part in self.content)
-
-
-def _digest(image: ImageUrl | None) -> str:
-    return hashlib.sha256(image.url.encode() if image else b"").hexdigest()[:16]
-
-
-class Function(_Wire):
-    """A function the model may call."""
-
-    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
-
-
-class Tool(_Wire):
-    """A tool; functions are the only kind."""
-
-    type: Literal["function"]
-    function: Function
-
-
-class NamedFunction(_Wire):
-    """The name of one function."""
-
-    name: str
-
-
-class NamedTool(_Wire):
-    """The wish that one function be called."""
-
-    type: Literal["function"]
-    function: NamedFunction
-
-
-class JsonSchema(_Wire):
-    """What a JSON answer must look like."""
-
-    name: str
-    schema_: dict[str, Any] | None = Field(default=None, alias="schema")
-
-
-class ResponseFormat(_Wire):
-    """What an answer must be."""
-
-    type: Literal["text", "json_object", "json_schema"]
-    json_schema: JsonSchema | None = None
-
-    @model_validator(mode="after")
-    def _has_its_schema(self) -> ResponseFormat:
-        if self.type == "json_schema" and self.json_schema is None:
-            raise ValueError("type 'json_schema' needs 'json_schema'")
-        return self
-
-
-class StreamOptions(_Wire):
-    """How to stream."""
-
-    include_usage: bool | None = None
-
-
-Penalty = Annotated[float, Field(ge=-2, le=2)]
-Bias = Annotated[float, Field(ge=-100, le=100)]
-
-
-class ChatRequest(_Wire):
-    """A request that may be answered. None means that a parameter was not given."""
-
-    model: str = Field(min_length=1)
-    messages: list[Message] = Field(min_length=1)
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
-    stop: str | Annotated[list[str], Field(max_length=MAX_STOPS)] | None = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
-    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
-    presence_penalty: Penalty | None = None
-    frequency_penalty: Penalty | None = None
-    logit_bias: dict[Annotated[str, Field(pattern=r"^\d+$")], Bias] | None = None
-    user: str | None = None
-    response_format: ResponseFormat | None = None
-    seed: Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] | None = None
-    tools: Annotated[list[Tool], Field(min_length=1, max_length=128)] | None = None
-    tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
-    size: str | None = None
-    seconds: float | str | None = None
-
-    @field_validator("size")
-    @classmethod
-    def _is_a_size(cls, size: str | None) -> str | None:
-        if size is not None:
-            parse_size(size)
-        return size
-
-    @field_validator("seconds")
-    @classmethod
-    def _is_a_duration(cls, seconds: float | str | None) -> float | None:
-        if seconds is None:
-            return None
-        try:
-            number = float(seconds)
-        except ValueError:
-            number = 0.0
-        if not 0 < number <= MAX_SECONDS:
-            raise ValueError(f"got {seconds!r}, expected a number above 0, up to {MAX_SECONDS:g}")
-        return number
-
-    @property
-    def choices(self) -> int:
-        """How many results are asked for."""
-        return self.n or 1
-
-    @property
-    def title(self) -> str:
-        """The words of the last user message."""
-        return next((m.text for m in reversed(self.messages) if m.role == "user"), self.messages[-1].text)
-
-    @property
-    def prompt(self) -> str:
-        """All that was said: one user message literally, else every turn with its role."""
-        if len(self.messages) == 1 and self.messages[0].role == "user":
-            return self.messages[0].text
-        return "\n".join(f"{message.role}: {message.text}" for message in self.messages)
-
-
 def parse_request(body: bytes) -> tuple[ChatRequest, str]:
-    """The request and the sha256 of it with sorted keys; raises BadRequest."""
+    """The request and the sha256 of it with sorted keys; raises RefusedRequestError."""
     try:
-        document = json.loads(body, parse_constant=_refuse_constant)
-        if not isinstance(document, dict):
-            raise ValueError("expected an object")
+        document = _parse_object(body)
         request = ChatRequest.model_validate(document)
-        canonical = _canonical(document)
         request.prompt.encode()
     except ValidationError as error:
         raise _explain(error) from None
     except (ValueError, RecursionError) as error:
-        raise BadRequest(f"We could not parse the JSON body of your request: {error}") from None
+        raise RefusedRequestError(f"We could not parse the JSON body of your request: {error}") from None
     _check_together(request)
-    return request, canonical
+    return request, _canonical(document)
+
+
+def _parse_object(body: bytes) -> dict[str, Any]:
+    document: object = json.loads(body, parse_constant=_refuse_constant)
+    if not isinstance(document, dict):
+        raise ValueError("expected an object")
+    return cast("dict[str, Any]", document)
 
 
 def _canonical(document: dict[str, Any]) -> str:
@@ -234,7 +72,7 @@ def _refuse_constant(word: str) -> None:
     raise ValueError(f"{word} is not JSON")
 
 
-def _explain(error: ValidationError) -> BadRequest:
+def _explain(error: ValidationError) -> RefusedRequestError:
     """The first thing wrong, with the parameter's name as a path: `messages[0].content`."""
     place = error.errors()[0]
     param = ""
@@ -244,24 +82,23 @@ def _explain(error: ValidationError) -> BadRequest:
         elif step in _NAMES:
             param += f".{step}" if param else step
     got = "" if place["type"] == "missing" else f", got {str(place['input'])[:80]!r}"
-    return BadRequest(f"Invalid value for '{param}': {place['msg']}{got}", param=param)
+    return RefusedRequestError(f"Invalid value for '{param}': {place['msg']}{got}", param)
 
 
-_NAMES = frozenset(
-    name
-    for model in (
-        ChatRequest,
-        Message,
-        Part,
-        ImageUrl,
-        Tool,
-        Function,
-        ResponseFormat,
-        JsonSchema,
-        StreamOptions,
-    )
-    for name in model.model_fields
-) | {"schema"}
+_MODELS = (
+    ChatRequest,
+    Message,
+    Part,
+    ImageUrl,
+    Tool,
+    Function,
+    NamedTool,
+    NamedFunction,
+    ResponseFormat,
+    JsonSchema,
+    StreamOptions,
+)
+_NAMES = frozenset(name for model in _MODELS for name in model.model_fields) | {"schema"}
 """Words that are parameters; the rest of a path names branches of a union."""
 
 
@@ -269,16 +106,15 @@ def _check_together(request: ChatRequest) -> None:
     """What no parameter can know alone."""
     form, choice = request.response_format, request.tool_choice
     if form and form.type == "json_object" and "json" not in request.prompt.lower():
-        raise BadRequest(
-            "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'.",
-            param="messages",
+        message = (
+            "'messages' must contain the word 'json' in some form, to use 'response_format' 'json_object'."
         )
-    if choice not in (None, "none") and not request.tools:
-        raise BadRequest("'tool_choice' is only allowed when 'tools' are specified.", param="tool_choice")
+        raise RefusedRequestError(message, "messages")
+    if choice is not None and not request.tools:
+        raise RefusedRequestError("'tool_choice' is only allowed when 'tools' are specified.", "tool_choice")
     names = [tool.function.name for tool in request.tools or ()]
     if isinstance(choice, NamedTool) and choice.function.name not in names:
-        raise BadRequest(
-            f"'tool_choice' names {choice.function.name!r}, which is not in 'tools'.", param="tool_choice"
-        )
+        message = f"'tool_choice' names {choice.function.name!r}, which is not in 'tools'."
+        raise RefusedRequestError(message, "tool_choice")
     if request.stream_options and not request.stream:
-        raise BadRequest("'stream_options' is only allowed when 'stream' is true.", param="stream_options")
+        raise RefusedRequestError("'stream_options' is only allowed when 'stream' is true.", "stream_options")

@@ -1,6 +1,6 @@
 """A clip's pictures: a moving field of palette positions, drawn with a few array operations.
 
-Pure: everything is derived from the clip's `scene` digest, so the same clip is the same picture anywhere.
+Pure: everything is derived from the clip's digest, so the same clip is the same picture anywhere.
 A field holds one byte per pixel, a position in a palette of 256 colours that closes on itself;
 motion comes from sliding windows over fields that were computed once, which costs next to nothing.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +46,7 @@ _WAVE: Bytes2D = ((np.cos(np.arange(256) / 256 * _TURN) * 0.5 + 0.5) * 85).astyp
 
 def draw_frames(clip: Clip) -> Iterator[Planes]:
     """The clip's frames, a motion that closes on itself, with its caption."""
-    rng = random.Random(clip.scene)  # noqa: S311
+    rng = random.Random(clip.digest)  # noqa: S311
     count = max(2, round(clip.seconds * FPS))
     motion = rng.choice((_ripples, _waves, _spiral, _hills, _lights, _weave))
     colours = _palette(rng, start=0.0 if motion is _hills else rng.random(), epoch=clip.epoch)
@@ -87,7 +88,7 @@ def _mesh(width: int, height: int) -> tuple[NDArray[np.float32], NDArray[np.floa
     return xs[None, :].astype(np.float32), ys[:, None].astype(np.float32)
 
 
-def _bytes(field: NDArray[np.float32]) -> Bytes2D:
+def _bytes(field: NDArray[np.floating[Any]]) -> Bytes2D:
     """The field on the palette's circle: whole numbers are the same colour."""
     return (field * 256).astype(np.int32).astype(np.uint8)
 

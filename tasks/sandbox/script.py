@@ -79,7 +79,10 @@ class Script(BaseModel):
 
 def choose_dialect(script: Script, model: str) -> Dialect:
     """The dialect a model speaks: by the end of its name, else the script's."""
-    return next((dialect for dialect in DIALECTS if model.endswith(f"-{dialect}")), script.dialect)
+    for dialect in DIALECTS:
+        if model.endswith(f"-{dialect}"):
+            return dialect
+    return script.dialect
 
 
 def choose_faults(

@@ -11,14 +11,20 @@ import json
 import math
 import random
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from reelsweep.tasks.sandbox.request import BadRequest, ChatRequest, Function, NamedTool
+from reelsweep.tasks.sandbox.parameters import ChatRequest, Function, NamedTool
+from reelsweep.tasks.sandbox.request import RefusedRequestError
 
 DEFAULT_TOKENS = 40
+MAX_DEPTH = 8
 WORDS = tuple(
-    ["light", "camera", "slow", "frame", "dawn", "river", "red", "fox", "snow", "window", "street", "rain", "neon", "boat", "paper", "storm", "wave", "sand", "glass", "shadow", "bird", "city", "night", "close", "wide", "pan", "tilt", "dolly", "focus", "grain", "colour", "cut", "fade", "cloud", "forest", "mountain", "train", "engine", "child", "dancer", "hand", "smile", "lantern", "bridge", "harbour", "mist", "field", "horse", "silver", "golden", "quiet", "sudden", "distant", "warm", "cold", "through", "over", "under", "toward", "beside", "until"]
+    """light camera slow frame dawn river red fox snow window street rain neon boat paper storm wave
+    sand glass shadow bird city night close wide pan tilt dolly focus grain colour cut fade cloud
+    forest mountain train engine child dancer hand smile lantern bridge harbour mist field horse
+    silver golden quiet sudden distant warm cold through over under toward beside until""".split()  # noqa: SIM905
 )
 
 FinishReason = Literal["stop", "length", "tool_calls"]
@@ -41,12 +47,12 @@ class TextAnswer:
 
 
 def answer_text(request: ChatRequest, seed: int) -> tuple[TextAnswer, ...]:
-    """The choices of a text model, the same for the same request and seed; BadRequest for a senseless schema."""
+    """A text model's choices, the same for the same request and seed; raises for a senseless schema."""
     try:
         return tuple(_answer(request, _stream_of(request, seed, idx)) for idx in range(request.choices))
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, IndexError) as error:
         param = "tools" if request.tools else "response_format"
-        raise BadRequest(f"Invalid schema in '{param}': {error}", param=param) from None
+        raise RefusedRequestError(f"Invalid schema in '{param}': {error}", param) from None
 
 
 def count_tokens(text: str) -> int:
@@ -150,20 +156,19 @@ _SHOT_LIST: dict[str, Any] = {
 }
 
 
-def _instance(schema: dict[str, Any], rng: random.Random, prompt: str, depth: int = 0) -> Any:
+def _instance(schema: Mapping[str, Any], rng: random.Random, prompt: str, depth: int = 0) -> Any:
     """A value that a JSON schema allows, for the plain parts of the language."""
     if "const" in schema:
         return schema["const"]
-    if isinstance(schema.get("enum"), list) and schema["enum"]:
+    if schema.get("enum"):
         return rng.choice(schema["enum"])
-    kind = schema.get("type", "object" if "properties" in schema else "string")
-    match kind[0] if isinstance(kind, list) and kind else kind:
-        case "object" if depth < 8:
-            properties = schema.get("properties") or {}
+    match _kind_of(schema):
+        case "object" if depth < MAX_DEPTH:
+            properties: Mapping[str, Any] = schema.get("properties") or {}
             return {name: _instance(part, rng, prompt, depth + 1) for name, part in properties.items()}
-        case "array" if depth < 8:
-            items = range(min(int(schema.get("minItems", 2)), 16))
-            return [_instance(schema.get("items") or {}, rng, prompt, depth + 1) for _ in items]
+        case "array" if depth < MAX_DEPTH:
+            count = min(int(schema.get("minItems", 2)), 16)
+            return [_instance(schema.get("items") or {}, rng, prompt, depth + 1) for _ in range(count)]
         case "integer" | "number":
             low = schema.get("minimum", 0)
             return rng.randint(math.ceil(low), math.floor(schema.get("maximum", low + 10)))
@@ -173,3 +178,9 @@ def _instance(schema: dict[str, Any], rng: random.Random, prompt: str, depth: in
             return None
         case _:
             return " ".join(rng.sample(WORDS, 3)) if depth > 1 else prompt[:64] or "untitled"
+
+
+def _kind_of(schema: Mapping[str, Any]) -> str:
+    """The type a schema asks for, the first where it allows several."""
+    kind = schema.get("type", "object" if "properties" in schema else "string")
+    return kind if isinstance(kind, str) else kind[0]
