@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from reelsweep.tasks.manifest.beside import beside
 from reelsweep.tasks.manifest.columns import META, METADATA, PARAM, Column
 from reelsweep.tasks.manifest.parquet import Writer, read_groups
@@ -28,15 +29,16 @@ def write_metadata(out: Path, manifest: tuple[Column, ...], facts: Mapping[str, 
     """
     schema = arrow_schema(metadata_columns(manifest))
     names = [*schema.names, "status"]
-    writer = Writer(out / "metadata.parquet", schema)
-    try:
-        for table in read_groups(beside(out / "manifest.parquet"), names):
-            clips = _clips(table, out)
-            if len(clips):
-                writer.write(clips.select(schema.names).cast(schema))
-        writer.finish(facts)
-    finally:
-        writer.close()
+    with pq.ParquetFile(beside(out / "manifest.parquet")) as manifest_file:
+        writer = Writer(out / "metadata.parquet", schema)
+        try:
+            for table in read_groups(manifest_file, names):
+                clips = _clips(table, out)
+                if len(clips):
+                    writer.write(clips.select(schema.names).cast(schema))
+            writer.finish(facts)
+        finally:
+            writer.drop()
 
 
 def metadata_columns(manifest: tuple[Column, ...]) -> tuple[Column, ...]:

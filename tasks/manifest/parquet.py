@@ -38,15 +38,19 @@ class Writer:
         sync(self._file.fileno())
 
     def close(self) -> None:
-        """Let go of the file; an unfinished one is of no use, and so is its last error."""
+        """End the file, so that its row groups can be read."""
+        self._parquet.close()
+        self._file.close()
+
+    def drop(self) -> None:
+        """Let go of the file, finished or of no use; its last error is of no use either."""
         with suppress(OSError):
             self._parquet.close()
         with suppress(OSError):
             self._file.close()
 
 
-def read_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+def read_groups(parquet: pq.ParquetFile, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
     """The row groups of a Parquet file, one at a time."""
-    with pq.ParquetFile(path) as parquet:
-        for group in range(parquet.num_row_groups):
-            yield parquet.read_row_group(group, columns=columns)
+    for group in range(parquet.num_row_groups):
+        yield parquet.read_row_group(group, columns=columns)

@@ -64,6 +64,7 @@ _PLANNED = Take(
     *("row_key", "ordinal", "prompt_id", "sample_idx", "request_fingerprint", "output", "model"),
     *("seed", "n", "size_asked", "seconds_asked", "follows"),
 )
+_JSON = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 _OPEN: frozenset[ManifestStatus] = frozenset({"planned", "in_progress"})
 
 
@@ -75,8 +76,11 @@ def manifest_rows(line: Line, seed_honoured: SeedHonoured | None = None) -> Iter
     common = _generation_cells(line, seed_honoured or {})
     results = {result.choice_idx: result for result in (line.attempt.results if line.attempt else ())}
     for choice_idx in sorted({*range(line.plan.n), *results}):
-        money = _money_cells(line, first=choice_idx == 0)
-        yield {**common, "choice_idx": choice_idx, **money, **_choice_cells(line, results.get(choice_idx))}
+        row = common.copy()
+        row["choice_idx"] = choice_idx
+        row |= _money_cells(line, first=choice_idx == 0)
+        row |= _choice_cells(line, results.get(choice_idx))
+        yield row
 
 
 def attempt_row(record: AttemptRecord) -> Row:
@@ -113,7 +117,9 @@ def usd(musd: int | None) -> float | None:
 
 def _generation_cells(line: Line, seed_honoured: SeedHonoured) -> Row:
     plan, attempt = line.plan, line.attempt
-    cells = {**_LINE(line), **_PLAN(plan), "params": params_json(plan.params)}
+    cells = _LINE(line)
+    cells |= _PLAN(plan)
+    cells["params"] = params_json(plan.params)
     cells |= {PARAM + name: value for name, value in plan.params.items()}
     cells |= {META + name: value for name, value in plan.meta.items()}
     if plan.seed is not None:
@@ -139,7 +145,8 @@ def _choice_cells(line: Line, result: ResultRecord | None) -> Row:
     if status != "success":
         cells |= _reason_cells(line, result)
     if result is not None:
-        cells |= {**_RESULT(result), **{name: result.facts.get(name) for name in _FACTS}}
+        cells |= _RESULT(result)
+        cells |= zip(_FACTS, map(result.facts.get, _FACTS), strict=True)
         if result.finish_reason is not None:
             cells["finish_reason"] = result.finish_reason
     return cells
@@ -162,4 +169,4 @@ def _reason_cells(line: Line, result: ResultRecord | None) -> Row:
 
 def params_json(params: Mapping[str, Scalar]) -> str:
     """The parameters as JSON with sorted keys, integers exact."""
-    return json.dumps(dict(params), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return _JSON.encode(dict(params))

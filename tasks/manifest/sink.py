@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from reelsweep.tasks.manifest.beside import beside
 from reelsweep.tasks.manifest.cells import Kinds, cell, widen
 from reelsweep.tasks.manifest.columns import META, PARAM, STRING, Column
@@ -23,9 +24,11 @@ from reelsweep.tasks.manifest.parquet import Writer, read_groups
 from reelsweep.tasks.manifest.rows import Row
 from reelsweep.tasks.manifest.schema import arrow_schema
 
-BATCH_ROWS = 16_384
-BATCH_CHARS = 32 * 2**20
-"""Characters of one batch's long columns: megabyte prompts make small batches."""
+CHUNK_ROWS = 1_024
+"""Rows that wait as dicts, then become Arrow: few enough to stay in the processor's cache."""
+GROUP_ROWS = 16_384
+GROUP_CHARS = 32 * 2**20
+"""Characters in one row group's long columns: megabyte prompts make small groups."""
 _LONG = ("prompt", "messages", "text", "tool_calls", "params")
 
 
@@ -35,10 +38,12 @@ class Sink:
     def __init__(self, path: Path, columns: tuple[Column, ...]) -> None:
         self.path = path
         self.num_rows = 0
-        self._columns = columns
-        self._declared = frozenset(column.name for column in columns)
+        self._declared = columns
+        self._names = frozenset(column.name for column in columns)
+        self._long = [name for name in _LONG if name in self._names]
         self._kinds: Kinds = {}
-        self._batch: list[Row] = []
+        self._chunk: list[Row] = []
+        self._group: list[pa.Table] = []
         self._chars = 0
         self._writer: Writer | None = None
 
@@ -49,67 +54,71 @@ class Sink:
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
         if self._writer is not None:
-            self._writer.close()
+            self._writer.drop()
 
     def add(self, row: Row) -> None:
         """Take one row."""
-        self._batch.append(row)
+        self._chunk.append(row)
         self.num_rows += 1
-        for name in _LONG:
-            self._chars += len(row.get(name) or "")
-        if len(self._batch) >= BATCH_ROWS or self._chars >= BATCH_CHARS:
-            self._flush()
+        self._chars += sum([len(row.get(name) or "") for name in self._long])
+        full = self._chars >= GROUP_CHARS or self.num_rows % GROUP_ROWS == 0
+        if full or len(self._chunk) == CHUNK_ROWS:
+            self._end_chunk()
+        if full:
+            self._end_group()
 
     def finish(self, facts: Mapping[str, str]) -> None:
         """Write what is left, the facts and the footer; the neighbour is then whole and on the disk."""
-        self._flush()
+        self._end_chunk()
+        self._end_group()
         self._writer_now().finish(facts)
 
     @property
     def columns(self) -> tuple[Column, ...]:
         """The declared columns with those the rows brought along, as far as known."""
-        return with_brought(self._columns, self._kinds)
+        return with_brought(self._declared, self._kinds)
 
-    def _flush(self) -> None:
-        names = sorted({*self._kinds, *set[str]().union(*self._batch)} - self._declared)
-        kinds = {name: widen(self._kinds.get(name), self._raw(name)) for name in names}
+    def _end_chunk(self) -> None:
+        brought = {name: self._values(name) for name in self._names_brought()}
+        kinds = {name: widen(self._kinds.get(name), values) for name, values in brought.items()}
         if kinds != self._kinds:
             self._kinds = kinds
-            if self._writer is not None:
-                self._rewrite()
-        if self._batch:
-            self._writer_now().write(self._table())
-        self._batch, self._chars = [], 0
+            self._widen()
+        typed = {name: [cell(value, kinds[name]) for value in values] for name, values in brought.items()}
+        schema = arrow_schema(self.columns)
+        arrays = [pa.array(typed.get(name) or self._values(name), kind) for name, kind in _types(schema)]
+        self._group.append(pa.Table.from_arrays(arrays, schema=schema))
+        self._chunk = []
+
+    def _end_group(self) -> None:
+        group = pa.concat_tables(self._group)
+        if len(group):
+            self._writer_now().write(group)
+        self._group, self._chars = [], 0
 
     def _writer_now(self) -> Writer:
         if self._writer is None:
             self._writer = Writer(self.path, arrow_schema(self.columns))
         return self._writer
 
-    def _table(self) -> pa.Table:
-        schema = arrow_schema(self.columns)
-        arrays = [pa.array(self._values(field.name), field.type) for field in schema]
-        return pa.Table.from_arrays(arrays, schema=schema)
+    def _names_brought(self) -> list[str]:
+        return sorted(set(self._kinds).union(*self._chunk) - self._names)
 
     def _values(self, name: str) -> list[Any]:
-        if name in self._kinds:
-            kind = self._kinds[name]
-            return [cell(value, kind) for value in self._raw(name)]
-        return self._raw(name)
+        return [row.get(name) for row in self._chunk]
 
-    def _raw(self, name: str) -> list[Any]:
-        return [row.get(name) for row in self._batch]
-
-    def _rewrite(self) -> None:
-        """Write the rows of the finished batches again, under the wider columns."""
-        assert self._writer is not None
+    def _widen(self) -> None:
+        """Bring what was taken before under the wider columns."""
+        schema = arrow_schema(self.columns)
+        self._group = [_widened(table, schema, self._kinds) for table in self._group]
+        if self._writer is None:
+            return
         self._writer.close()
-        old = self.path.with_name(f".{self.path.name}.narrow")
-        beside(self.path).replace(old)
-        self._writer = Writer(self.path, arrow_schema(self.columns))
-        for table in read_groups(old):
-            self._writer.write(_widened(table, arrow_schema(self.columns), self._kinds))
-        old.unlink()
+        with pq.ParquetFile(beside(self.path)) as narrow:
+            beside(self.path).unlink()  # stays readable while it is open
+            self._writer = Writer(self.path, schema)
+            for table in read_groups(narrow):
+                self._writer.write(_widened(table, schema, self._kinds))
 
 
 def with_brought(columns: tuple[Column, ...], kinds: Kinds) -> tuple[Column, ...]:
@@ -120,6 +129,10 @@ def with_brought(columns: tuple[Column, ...], kinds: Kinds) -> tuple[Column, ...
     names = [column.name for column in columns]
     behind = names.index("params") + 1 if "params" in names else len(columns)
     return (*columns[:behind], *params, *columns[behind:], *metas)
+
+
+def _types(schema: pa.Schema) -> list[tuple[str, pa.DataType]]:
+    return [(field.name, field.type) for field in schema]
 
 
 def _widened(table: pa.Table, schema: pa.Schema, kinds: Kinds) -> pa.Table:
