@@ -37,7 +37,7 @@ def origin_of(url: str | httpx.URL) -> Origin:
     try:
         parsed = httpx.URL(url)
         host = parsed.raw_host.decode("ascii").lower()
-        port = parsed.port or DEFAULT_PORTS.get(parsed.scheme, 0)
+        port = DEFAULT_PORTS.get(parsed.scheme, 0) if parsed.port is None else parsed.port
     except (httpx.InvalidURL, UnicodeError, TypeError) as error:
         raise ValueError("not a URL") from error
     if parsed.scheme not in DEFAULT_PORTS:
