@@ -24,7 +24,7 @@ from reelsweep.prompts.structured import (
 )
 
 Use = Literal["sent", "planning", "carried"]
-"""sent: reaches the gateway. planning: decides what is made. carried: goes to the manifest as `meta_<name>`."""
+"""sent: reaches the gateway. planning: decides what is made. carried: to the manifest as `meta_<name>`."""
 
 BODY_PREFIX = "body."
 META_PREFIX = "meta_"
@@ -72,263 +72,165 @@ def _read_prompt_id(cell: Json) -> Json:
 
 _PENALTY = number(-2, 2)
 
+
+def _sent(
+    name: str, type_: str, allowed: str, read: CellReader, meaning: str, *, wire: str | None = None
+) -> PromptColumn:
+    return PromptColumn(
+        name=name, type=type_, allowed=allowed, read=read, meaning=meaning, use="sent", wire=wire or name
+    )
+
+
+def _planning(name: str, type_: str, allowed: str, read: CellReader, meaning: str) -> PromptColumn:
+    return PromptColumn(name=name, type=type_, allowed=allowed, read=read, meaning=meaning, use="planning")
+
+
 COLUMNS: tuple[PromptColumn, ...] = (
-    PromptColumn(
-        name="prompt_id",
-        type="text",
-        allowed="at most 200 characters",
-        meaning="Names the prompt in the manifest; derived from the content when absent.",
-        use="planning",
-        read=_read_prompt_id,
+    _planning(
+        "prompt_id",
+        "text",
+        "at most 200 characters",
+        _read_prompt_id,
+        "Names the prompt in the manifest; derived from the content when absent.",
     ),
-    PromptColumn(
-        name="prompt",
-        type="text",
-        allowed="any",
-        meaning="The user message, sent byte for byte.",
-        use="sent",
+    _sent("prompt", "text", "any", _read_prompt, "The user message, sent byte for byte.", wire="messages"),
+    _sent(
+        "prompt_template",
+        "template",
+        "`{{ name }}`, `{{ name | upper }}`; 1 MB",
+        _read_prompt,
+        "The user message, filled in from the row's other columns and the sweep's axes.",
         wire="messages",
-        read=_read_prompt,
     ),
-    PromptColumn(
-        name="prompt_template",
-        type="template",
-        allowed="`{{ name }}`, `{{ name | upper }}`; 1 MB",
-        meaning="The user message, filled in from the row's other columns and the sweep's axes.",
-        use="sent",
+    _sent(
+        "messages",
+        "JSON list",
+        "objects with role and content",
+        read_messages,
+        "The whole conversation, in place of a prompt.",
+    ),
+    _sent("system", "text", "any", text(), "A system message before the prompt.", wire="messages"),
+    _sent(
+        "image",
+        "text or JSON list",
+        "a file below the table's folder, or http(s); 20 MB",
+        read_images,
+        "Images that go with the prompt, sent as data URLs.",
         wire="messages",
-        read=_read_prompt,
     ),
-    PromptColumn(
-        name="messages",
-        type="JSON list",
-        allowed="objects with role and content",
-        meaning="The whole conversation, in place of a prompt.",
-        use="sent",
-        wire="messages",
-        read=read_messages,
+    _planning(
+        "follows",
+        "text",
+        "a prompt_id",
+        _read_prompt_id,
+        "The row whose finished turn this one edits; seed and sample are the same.",
     ),
-    PromptColumn(
-        name="system",
-        type="text",
-        allowed="any",
-        meaning="A system message before the prompt.",
-        use="sent",
-        wire="messages",
-        read=text(),
+    _planning(
+        "samples",
+        "whole number",
+        f"1 to {MAX_SAMPLES}",
+        whole(1, MAX_SAMPLES),
+        "How many results of the same request.",
     ),
-    PromptColumn(
-        name="image",
-        type="text or JSON list",
-        allowed="a file below the table's folder, or http(s); 20 MB",
-        meaning="Images that go with the prompt, sent as data URLs.",
-        use="sent",
-        wire="messages",
-        read=read_images,
+    _planning(
+        "output",
+        "word",
+        "video or text",
+        word("video", "text"),
+        "What the row must yield; video unless --output says text.",
     ),
-    PromptColumn(
-        name="follows",
-        type="text",
-        allowed="a prompt_id",
-        meaning="The row whose finished turn this one edits; seed and sample are the same.",
-        use="planning",
-        read=_read_prompt_id,
+    _sent("model", "text", "any", _read_prompt_id, "The model; else --model, else sora-2."),
+    _sent(
+        "seed",
+        "whole number, list or range",
+        "64 bits; `7`, `1,2,3`, `0-9`",
+        _read_seed,
+        "One generation per seed.",
     ),
-    PromptColumn(
-        name="samples",
-        type="whole number",
-        allowed=f"1 to {MAX_SAMPLES}",
-        meaning="How many results of the same request.",
-        use="planning",
-        read=whole(1, MAX_SAMPLES),
+    _sent(
+        "size",
+        "text",
+        "any, as `1280x720`",
+        text(100),
+        "The size of the video; a gateway's profile says how it is sent.",
     ),
-    PromptColumn(
-        name="output",
-        type="word",
-        allowed="video or text",
-        meaning="What the row must yield; video unless --output says text.",
-        use="planning",
-        read=word("video", "text"),
+    _sent(
+        "seconds",
+        "number",
+        "above 0, at most 3600",
+        number(None, 3600, above=0),
+        "The length of the video; a gateway's profile says how it is sent.",
     ),
-    PromptColumn(
-        name="model",
-        type="text",
-        allowed="any",
-        meaning="The model; else --model, else sora-2.",
-        use="sent",
-        wire="model",
-        read=_read_prompt_id,
+    _sent("temperature", "number", "0 to 2", number(0, 2), "How freely the model chooses."),
+    _sent("top_p", "number", "0 to 1", number(0, 1), "The share of probability the model chooses from."),
+    _sent(
+        "n",
+        "whole number",
+        "from 1",
+        whole(1),
+        "Choices asked of one request; each is a row of the manifest.",
     ),
-    PromptColumn(
-        name="seed",
-        type="whole number, list or range",
-        allowed="64 bits; `7`, `1,2,3`, `0-9`",
-        meaning="One generation per seed.",
-        use="sent",
-        wire="seed",
-        read=_read_seed,
+    _sent("stop", "text or JSON list", "at most 4 texts", read_stop, "Where the model stops writing."),
+    _sent("max_tokens", "whole number", "from 1", whole(1), "The most tokens of an answer."),
+    _sent("presence_penalty", "number", "-2 to 2", _PENALTY, "Against tokens that have occurred."),
+    _sent("frequency_penalty", "number", "-2 to 2", _PENALTY, "Against tokens that have occurred often."),
+    _sent(
+        "logit_bias",
+        "JSON object",
+        "token id to -100 … 100",
+        read_logit_bias,
+        "For or against single tokens.",
     ),
-    PromptColumn(
-        name="size",
-        type="text",
-        allowed="any, as `1280x720`",
-        meaning="The size of the video; a gateway's profile says how it is sent.",
-        use="sent",
-        wire="size",
-        read=text(100),
+    _sent(
+        "user",
+        "text",
+        "any",
+        text(),
+        "The end user, for the gateway's abuse watch; not part of the fingerprint.",
     ),
-    PromptColumn(
-        name="seconds",
-        type="number",
-        allowed="above 0, at most 3600",
-        meaning="The length of the video; a gateway's profile says how it is sent.",
-        use="sent",
-        wire="seconds",
-        read=number(None, 3600, above=0),
+    _sent(
+        "response_format",
+        "JSON object",
+        "type text, json_object or json_schema",
+        read_response_format,
+        "The form of a text answer; with json_object the messages must mention JSON.",
     ),
-    PromptColumn(
-        name="temperature",
-        type="number",
-        allowed="0 to 2",
-        meaning="How freely the model chooses.",
-        use="sent",
-        wire="temperature",
-        read=number(0, 2),
+    _sent("tools", "JSON list", "at most 128 functions", read_tools, "Functions the model may call."),
+    _sent(
+        "tool_choice",
+        "word or JSON object",
+        "none, auto, or one function; needs tools",
+        read_tool_choice,
+        "Which function the model calls.",
     ),
-    PromptColumn(
-        name="top_p",
-        type="number",
-        allowed="0 to 1",
-        meaning="The share of probability the model chooses from.",
-        use="sent",
-        wire="top_p",
-        read=number(0, 1),
-    ),
-    PromptColumn(
-        name="n",
-        type="whole number",
-        allowed="from 1",
-        meaning="Choices asked of one request; each is a row of the manifest.",
-        use="sent",
-        wire="n",
-        read=whole(1),
-    ),
-    PromptColumn(
-        name="stop",
-        type="text or JSON list",
-        allowed="at most 4 texts",
-        meaning="Where the model stops writing.",
-        use="sent",
-        wire="stop",
-        read=read_stop,
-    ),
-    PromptColumn(
-        name="max_tokens",
-        type="whole number",
-        allowed="from 1",
-        meaning="The most tokens of an answer.",
-        use="sent",
-        wire="max_tokens",
-        read=whole(1),
-    ),
-    PromptColumn(
-        name="presence_penalty",
-        type="number",
-        allowed="-2 to 2",
-        meaning="Against tokens that have occurred.",
-        use="sent",
-        wire="presence_penalty",
-        read=_PENALTY,
-    ),
-    PromptColumn(
-        name="frequency_penalty",
-        type="number",
-        allowed="-2 to 2",
-        meaning="Against tokens that have occurred often.",
-        use="sent",
-        wire="frequency_penalty",
-        read=_PENALTY,
-    ),
-    PromptColumn(
-        name="logit_bias",
-        type="JSON object",
-        allowed="token id to -100 … 100",
-        meaning="For or against single tokens.",
-        use="sent",
-        wire="logit_bias",
-        read=read_logit_bias,
-    ),
-    PromptColumn(
-        name="user",
-        type="text",
-        allowed="any",
-        meaning="The end user, for the gateway's abuse watch; not part of the fingerprint.",
-        use="sent",
-        wire="user",
-        read=text(),
-    ),
-    PromptColumn(
-        name="response_format",
-        type="JSON object",
-        allowed="type text, json_object or json_schema",
-        meaning="The form of a text answer; with json_object the messages must mention JSON.",
-        use="sent",
-        wire="response_format",
-        read=read_response_format,
-    ),
-    PromptColumn(
-        name="tools",
-        type="JSON list",
-        allowed="at most 128 functions",
-        meaning="Functions the model may call.",
-        use="sent",
-        wire="tools",
-        read=read_tools,
-    ),
-    PromptColumn(
-        name="tool_choice",
-        type="word or JSON object",
-        allowed="none, auto, or one function; needs tools",
-        meaning="Which function the model calls.",
-        use="sent",
-        wire="tool_choice",
-        read=read_tool_choice,
-    ),
-    PromptColumn(
-        name="stream",
-        type="word",
-        allowed="true",
-        meaning="Always true on the wire, whether the column is there or not.",
-        use="sent",
-        wire="stream",
-        read=_read_stream,
+    _sent(
+        "stream", "word", "true", _read_stream, "Always true on the wire, whether the column is there or not."
     ),
 )
 
-BODY = PromptColumn(
-    name="body.NAME",
-    type="JSON, else text",
-    allowed="any",
-    meaning="Sent as body field NAME: `10` as a number, `true` as a boolean, other text as text.",
-    use="sent",
+BODY = _sent(
+    "body.NAME",
+    "JSON, else text",
+    "any",
+    read_body,
+    "Sent as body field NAME: `10` as a number, `true` as a boolean, other text as text.",
     wire="NAME",
-    read=read_body,
 )
 META = PromptColumn(
     name="meta_NAME",
     type="text",
     allowed="any",
+    read=text(),
     meaning="Carried to the manifest as meta_NAME.",
     use="carried",
-    read=text(),
 )
 OTHER = PromptColumn(
     name="any other",
     type="text",
     allowed="any",
+    read=text(),
     meaning="A variable for prompt_template; carried to the manifest as meta_NAME.",
     use="carried",
-    read=text(),
 )
 
 BY_NAME = {column.name: column for column in COLUMNS}

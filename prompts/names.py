@@ -61,8 +61,9 @@ def meant_column(name: str) -> tuple[bool, str | None]:
     for word, column in REQUEST_WORDS.items():
         if plain == _letters(word):
             return True, column
-    near = next((known for known in BY_NAME if _is_near(plain, _letters(known))), None)
-    return near is not None, near
+    distances = {known: _slips(plain, _letters(known)) for known in BY_NAME}
+    near = [known for known, slips in distances.items() if slips <= _allowed_slips(_letters(known))]
+    return (True, min(near, key=distances.__getitem__)) if near else (False, None)
 
 
 def refusal(name: str, meant: str | None) -> str:
@@ -75,10 +76,9 @@ def _letters(name: str) -> str:
     return "".join(char for char in name.casefold() if char.isalnum())
 
 
-def _is_near(name: str, known: str) -> bool:
-    """Few slips apart: none for `n`, one for short names, two from eight letters on."""
-    allowed = 0 if len(known) < 3 else 1 if len(known) < 8 else 2
-    return abs(len(name) - len(known)) <= allowed and _slips(name, known) <= allowed
+def _allowed_slips(known: str) -> int:
+    """None for `n`, one up to five letters, two from six on."""
+    return 0 if len(known) < 3 else 1 if len(known) < 6 else 2
 
 
 def _slips(one: str, other: str) -> int:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import cast
 
 from jinja2 import StrictUndefined, TemplateSyntaxError, nodes
 from jinja2.filters import do_capitalize, do_lower, do_title, do_trim, do_upper
@@ -115,7 +114,7 @@ def _slot(node: nodes.Expr | None, filters: tuple[str, ...]) -> Slot:
         case nodes.Filter() if node.args or node.kwargs or node.dyn_args or node.dyn_kwargs:
             raise ValueError(f"got filter {node.name!r} with arguments, {_FORM}")
         case nodes.Filter():
-            return _slot(cast("nodes.Expr | None", node.node), (node.name, *filters))
+            return _slot(node.node, (node.name, *filters))
         case _:
             raise ValueError(f"got {_said(node)}, {_FORM}")
 

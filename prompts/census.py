@@ -1,0 +1,92 @@
+"""What is counted while a plan is made: fingerprints, rows, requests asked twice.
+
+Used by `plan`. Pure. Keeps 36 bytes for each generation.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+
+from reelsweep.prompts.errors import UsageError
+from reelsweep.prompts.expand import Cell
+from reelsweep.prompts.fingerprint import canonical_payload, fingerprint_digest
+from reelsweep.prompts.messages import mention_json
+from reelsweep.prompts.request import Json
+from reelsweep.prompts.rows import Problems
+
+DIGEST_BYTES = 32
+MAX_CELLS = 10_000_000
+"""More generations than this in one plan are taken for a slip."""
+
+
+class Census:
+    """Takes every cell of a plan once, in order."""
+
+    def __init__(self) -> None:
+        self.digests = bytearray()
+        self.num_rows = 0
+        self._rows = array("I")
+        self._outputs = bytearray()
+        self._hash = sha256()
+        self._payload: Mapping[str, Json] | None = None
+        self._canonical = b""
+
+    def add(self, cell: Cell, problems: Problems) -> None:
+        """Counts one cell. Raises UsageError when there are more than can be meant."""
+        row = cell.row
+        if cell.payload is not self._payload:
+            self._take_request(cell, problems)
+        if not self._rows or self._rows[-1] != row.row_idx:
+            self.num_rows += 1
+        self.digests += fingerprint_digest(self._canonical, cell.sample_idx)
+        self._rows.append(row.row_idx)
+        self._outputs.append(row.output == "text")
+        self._hash.update(f"{row.prompt_id}\0{cell.sample_idx}\0{row.output}\n".encode())
+
+    def _take_request(self, cell: Cell, problems: Problems) -> None:
+        row, self._payload = cell.row, cell.payload
+        self._canonical = canonical_payload(cell.payload)
+        too_many = len(self._rows) + (len(row.seeds) or 1) * (row.samples or 1) > MAX_CELLS
+        if too_many and cell.sample_idx == 0:
+            raise UsageError(
+                f"row {row.row_idx + 1} takes the plan beyond {MAX_CELLS:,} generations.",
+                "Check seeds, samples and --grid, or split the table.",
+            )
+        match row.fields.get("response_format"):
+            case {"type": "json_object"} if not _mentions_json(cell.payload):
+                message = "json_object needs the word JSON in the messages: ask for JSON in the prompt"
+                problems.add(row.row_idx, "response_format", message)
+            case _:
+                pass
+
+    @property
+    def num_shared(self) -> int:
+        """Cells whose fingerprint came earlier."""
+        return len(self._rows) - len(set(self._each_digest()))
+
+    def plan_hash(self) -> str:
+        """What is asked, in order, as one hash."""
+        return sha256(self._hash.digest() + sha256(self.digests).digest()).hexdigest()
+
+    def check_outputs(self, problems: Problems) -> None:
+        """Notes rows that ask for the same request and want different outputs of it."""
+        if len(set(self._outputs)) < 2:
+            return
+        first: dict[bytes, int] = {}
+        for index, digest in enumerate(self._each_digest()):
+            earlier = first.setdefault(digest, index)
+            if self._outputs[earlier] != self._outputs[index]:
+                rows = f"rows {self._rows[earlier] + 1} and {self._rows[index] + 1}"
+                message = f"{rows} ask for the same request, one as video and one as text; it is bought once"
+                problems.add(self._rows[index], "output", message)
+
+    def _each_digest(self) -> Iterator[bytes]:
+        digests = bytes(self.digests)
+        return (digests[start : start + DIGEST_BYTES] for start in range(0, len(digests), DIGEST_BYTES))
+
+
+def _mentions_json(payload: Mapping[str, Json]) -> bool:
+    messages = payload["messages"]
+    return isinstance(messages, list) and mention_json(messages)

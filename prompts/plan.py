@@ -1,0 +1,148 @@
+"""The plan: every generation a table asks for, named by its fingerprint before anything is sent.
+
+Last of `prompts`, before the ledger. Making it reads the whole table once, so that all problems are known
+and all fingerprints with them (32 bytes each are kept); its specs are made anew whenever they are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from reelsweep.prompts.census import DIGEST_BYTES, Census
+from reelsweep.prompts.columns import BODY_PREFIX
+from reelsweep.prompts.errors import TableError
+from reelsweep.prompts.expand import Cell
+from reelsweep.prompts.images import ImageDesk, ImageLoader, LoadedImage
+from reelsweep.prompts.messages import image_hashes, prompt_text
+from reelsweep.prompts.records import Record
+from reelsweep.prompts.request import GenerationSpec, Scalar
+from reelsweep.prompts.rows import Problems
+from reelsweep.prompts.settings import Overrides, PlanSettings, find_overrides
+from reelsweep.prompts.source import Source
+from reelsweep.prompts.table import Table
+from reelsweep.prompts.uses import ColumnUse, check_carried, check_header, sort_columns
+
+__all__ = ["ColumnUse", "LoadedImage", "Plan", "PlanSettings", "make_plan"]
+
+_OWN_COLUMNS = ("model", "seed", "prompt", "prompt_template", "messages")
+"""Axes that have a column of their own in the manifest beside `params`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Plan:
+    """Everything a table asks for, in order."""
+
+    table: Table
+    settings: PlanSettings
+    plan_hash: str
+    """sha256 over what is asked, in order: prompt ids, samples, outputs, fingerprints."""
+    num_rows: int
+    """Rows of the table that ask for something."""
+    num_shared: int
+    """Cells whose request came earlier in the plan: bought once."""
+    columns: ColumnUse
+    warnings: tuple[str, ...]
+    _source: Source = field(repr=False)
+    _digests: bytes = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self._digests) // DIGEST_BYTES
+
+    def specs(self) -> Iterator[GenerationSpec]:
+        """Every generation in order, made one at a time; the same each time."""
+        record: Record | None = None
+        meta: Mapping[str, str | None] = {}
+        for ordinal, cell in enumerate(self._source.cells()):
+            if cell.record is not record:
+                record, meta = cell.record, self._source.meta(cell.record)
+            start = ordinal * DIGEST_BYTES
+            yield _spec(ordinal, cell, self._digests[start : start + DIGEST_BYTES].hex(), meta)
+
+
+def make_plan(table: Table, settings: PlanSettings, *, load_image: ImageLoader | None = None) -> Plan:
+    """The plan of a table under the settings.
+
+    Raises TableError with every problem of the table (a reference `load_image` complains about is one of
+    them), SettingsError for an option that is wrong, UsageError for more generations than can be meant.
+    """
+    problems = Problems()
+    overrides = find_overrides(settings)
+    names = (*table.columns, *overrides.options)
+    check_header(table.columns, overrides.options, problems)
+    source = Source(table, settings, overrides, ImageDesk(load_image), problems)
+    census = Census()
+    for cell in source.cells():
+        census.add(cell, problems)
+    use = sort_columns(names, source.template_names)
+    if len(census.digests) or "prompt_template" not in names:
+        check_carried(use, overrides.sweep.names, problems)
+    census.check_outputs(problems)
+    if found := problems.sorted():
+        raise TableError(table.name, found)
+    return Plan(
+        table=table,
+        settings=settings,
+        plan_hash=census.plan_hash(),
+        num_rows=census.num_rows,
+        num_shared=census.num_shared,
+        columns=use,
+        warnings=tuple(_warnings(table, settings, overrides, source.num_empty, census.num_shared)),
+        _source=source,
+        _digests=bytes(census.digests),
+    )
+
+
+def _spec(ordinal: int, cell: Cell, fingerprint: str, meta: Mapping[str, str | None]) -> GenerationSpec:
+    row = cell.row
+    messages = cell.payload["messages"]
+    said = messages if isinstance(messages, list) else []
+    return GenerationSpec(
+        ordinal=ordinal,
+        prompt_id=row.prompt_id,
+        row_idx=row.row_idx,
+        sample_idx=cell.sample_idx,
+        output=row.output,
+        model=row.model,
+        payload=cell.payload,
+        request_fingerprint=fingerprint,
+        prompt=prompt_text(said) if row.text is None else row.text,
+        seed=cell.seed,
+        params=_params(cell),
+        meta=meta,
+        images=image_hashes(said) if row.images or cell.parent else (),
+        follows=cell.parent,
+    )
+
+
+def _params(cell: Cell) -> dict[str, Scalar]:
+    """The scalar parameters as they are sent, and the axes' values."""
+    params = {name: value for name, value in cell.row.fields.items() if not isinstance(value, list | dict)}
+    for name, value in cell.axes.items():
+        if name not in _OWN_COLUMNS:
+            params.setdefault(name.removeprefix(BODY_PREFIX), value)
+    return params
+
+
+def _warnings(
+    table: Table, settings: PlanSettings, overrides: Overrides, num_empty: int, num_shared: int
+) -> Iterator[str]:
+    for name, option in overrides.options.items():
+        if num_cells := _count_cells(table, name):
+            yield f"{option} replaces the `{name}` cells of {num_cells:,} rows."
+    if settings.model and (num_cells := _count_cells(table, "model")):
+        yield f"--model is not for the {num_cells:,} rows that name a model; --set model=… replaces theirs."
+    if num_empty:
+        yield f"{num_empty:,} empty rows are passed over."
+    if num_shared:
+        yield (
+            f"{num_shared:,} generations ask for the same as an earlier one and are bought once;"
+            " several results of one request are bought with `samples`."
+        )
+
+
+def _count_cells(table: Table, name: str) -> int:
+    if name not in table.columns:
+        return 0
+    index = table.columns.index(name)
+    return sum(record[index] is not None and record[index] != "" for record in table.records)

@@ -1,0 +1,283 @@
+"""Records to PromptRows: every cell typed and checked, every problem found, none guessed away.
+
+After `table`, before `expand`. Pure but for the image loader it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, cast
+
+from reelsweep.prompts.cells import CellReader, as_point_number, as_text
+from reelsweep.prompts.columns import BODY_PREFIX, COLUMNS, PROMPTS, find_column
+from reelsweep.prompts.errors import MAX_PROBLEMS, Problem
+from reelsweep.prompts.fingerprint import canonical
+from reelsweep.prompts.images import ImageDesk
+from reelsweep.prompts.messages import has_system
+from reelsweep.prompts.records import Record
+from reelsweep.prompts.request import Json, Output
+from reelsweep.prompts.structured import check_tool_choice
+from reelsweep.prompts.template import Template, parse_template
+
+Fault = tuple[str | None, str]
+"""A column, or the row as a whole, and what is wrong with it."""
+
+_OPENINGS = ("system", "messages")
+_NO_VARIABLES: Mapping[str, str] = {}
+_NO_FIELDS = (
+    *PROMPTS,
+    "system",
+    "image",
+    "prompt_id",
+    "follows",
+    "samples",
+    "output",
+    "model",
+    "seed",
+    "stream",
+)
+_LONGEST_SEED = str(-(2**63))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptRow:
+    """One row of the table under one combination of the axes: what to ask, and how often."""
+
+    row_idx: int
+    prompt_id: str
+    text: str | None
+    """The user message; None where `messages` or `template` says it."""
+    template: Template | None
+    """Only where it uses `{{ seed }}`: others are rendered into `text`."""
+    variables: Mapping[str, str]
+    """The cells of `template`."""
+    messages: Sequence[Json] | None
+    system: str | None
+    images: tuple[str, ...]
+    """sha256 of each."""
+    follows: str | None
+    seeds: Sequence[int]
+    """Empty where no seed is sent."""
+    samples: int | None
+    output: Output
+    model: str
+    fields: Mapping[str, Json]
+    """Body fields apart from model, messages and seed, in the order of `columns`."""
+
+
+class Problems:
+    """What is wrong with the table, each thing once; `full` when looking on is no use."""
+
+    def __init__(self) -> None:
+        self._found: dict[Problem, None] = {}
+
+    def add(self, row_idx: int | None, column: str | None, message: str) -> None:
+        """One thing wrong, at a 0-based row or with the table as a whole."""
+        row = None if row_idx is None else row_idx + 1
+        self._found.setdefault(Problem(row=row, column=column, message=message))
+
+    @property
+    def full(self) -> bool:
+        """Whether the most that is looked for has been found."""
+        return len(self._found) >= MAX_PROBLEMS
+
+    def sorted(self) -> tuple[Problem, ...]:
+        """All, those of the whole table first, then by row."""
+        return tuple(sorted(self._found, key=lambda problem: problem.row or 0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defaults:
+    """What a row asks for where its cells do not say."""
+
+    output: Output
+    model: str
+
+
+class RowReader:
+    """Reads rows under one combination of the axes.
+
+    `fixed` are cells that replace a column in every row (--set, --seeds, --samples, an axis's value) and have
+    passed `check_fixed`; `axes` are the columns of the sweep.
+    """
+
+    def __init__(
+        self,
+        columns: Sequence[str],
+        fixed: Mapping[str, str],
+        *,
+        axes: Sequence[str] = (),
+        defaults: Defaults,
+        desk: ImageDesk,
+        problems: Problems,
+        decimal_comma: bool = False,
+    ) -> None:
+        self._defaults, self._desk, self._problems = defaults, desk, problems
+        self._fixed, self._axes = dict(fixed), frozenset(axes)
+        self._columns = {name: index for index, name in enumerate(columns) if name not in fixed}
+        known = {name: reader for name in (*columns, *fixed) if (reader := _reader(name, decimal_comma))}
+        self._readers = [(index, name, known[name]) for name, index in self._columns.items() if name in known]
+        self._constants = {name: known[name](cell) for name, cell in fixed.items() if cell and name in known}
+        self._fields = [name for name in _in_order(known) if name not in _NO_FIELDS]
+        self.num_empty = 0
+        self.template_names: set[str] = set()
+        """Columns and axes that the templates read so far have used."""
+
+    def read(self, row_idx: int, record: Record) -> PromptRow | None:
+        """The row, or None where it is empty or its problems have been noted."""
+        values, faults = self._values(record)
+        if not faults and not any(name in values for name in PROMPTS) and _is_empty(record):
+            self.num_empty += 1
+            return None
+        faults += _contradictions(values, faults)
+        row = None if faults else self._row(row_idx, record, values, faults)
+        for column, message in faults:
+            self._problems.add(row_idx, column, message)
+        return row
+
+    def _values(self, record: Record) -> tuple[dict[str, Json], list[Fault]]:
+        values = self._constants.copy()
+        faults: list[Fault] = []
+        for index, name, read in self._readers:
+            cell = record[index]
+            if cell is None or cell == "":
+                continue
+            try:
+                values[name] = read(cell)
+            except ValueError as error:
+                faults.append((name, str(error)))
+        return values, faults
+
+    def _row(
+        self, row_idx: int, record: Record, values: Mapping[str, Json], faults: list[Fault]
+    ) -> PromptRow | None:
+        get = cast("Mapping[str, Any]", values).get
+        text, template, variables = get("prompt"), None, _NO_VARIABLES
+        images: tuple[str, ...] = ()
+        if "prompt_template" in values:
+            text, template, variables = self._turn(record, values, faults)
+        if "image" in values:
+            images = self._images(get("image", ()), faults)
+        if faults:
+            return None
+        return PromptRow(
+            row_idx=row_idx,
+            prompt_id=get("prompt_id") or self._content_id(values, images, variables),
+            text=text,
+            template=template,
+            variables=variables,
+            messages=get("messages"),
+            system=get("system"),
+            images=images,
+            follows=get("follows"),
+            seeds=get("seed") or (),
+            samples=get("samples"),
+            output=get("output") or self._defaults.output,
+            model=get("model") or self._defaults.model,
+            fields={name.removeprefix(BODY_PREFIX): values[name] for name in self._fields if name in values},
+        )
+
+    def _turn(
+        self, record: Record, values: Mapping[str, Json], faults: list[Fault]
+    ) -> tuple[str | None, Template | None, Mapping[str, str]]:
+        """The user message of a template: rendered, or kept with its cells where each seed has its own."""
+        try:
+            template = parse_template(str(values["prompt_template"]))
+            self.template_names |= template.names
+            variables = {name: self._variable(name, record) for name in template.names}
+            if "seed" not in template.names or not ("seed" in values or "follows" in values):
+                return template.render(variables), None, variables
+            template.render({**variables, "seed": _LONGEST_SEED})
+        except ValueError as error:
+            faults.append(("prompt_template", str(error)))
+            return None, None, _NO_VARIABLES
+        return None, template, variables
+
+    def _variable(self, name: str, record: Record) -> str:
+        if name in self._fixed and name != "prompt_template":
+            return self._fixed[name]
+        if name not in self._columns or name == "prompt_template":
+            there = sorted({*self._columns, *self._fixed} - {"prompt_template"})
+            raise ValueError(
+                f"got {{{{ {name} }}}}, expected one of the columns and axes: {', '.join(there[:30])}"
+            )
+        cell = record[self._columns[name]]
+        return "" if cell is None else as_text(cell)
+
+    def _images(self, references: Sequence[str], faults: list[Fault]) -> tuple[str, ...]:
+        hashes: list[str] = []
+        for reference in references:
+            try:
+                hashes.append(self._desk.image(reference).sha256)
+            except ValueError as error:
+                faults.append(("image", str(error)))
+        return tuple(hashes)
+
+    def _content_id(
+        self, values: Mapping[str, Json], images: Sequence[str], variables: Mapping[str, str]
+    ) -> str:
+        """The id of a row without one: a hash of what it shows and says, whatever axis varies it."""
+        content: dict[str, Json] = {name: values[name] for name in PROMPTS if name in values}
+        if "system" in values and "system" not in self._axes:
+            content["system"] = values["system"]
+        if images:
+            content["image"] = list(images)
+        if variables:
+            content["variables"] = {name: text for name, text in variables.items() if name not in self._axes}
+        return "p" + sha256(canonical(content)).hexdigest()[:12]
+
+
+def _contradictions(values: Mapping[str, Json], faults: Sequence[Fault]) -> list[Fault]:
+    """What cannot stand together in one row."""
+    sources = [name for name in PROMPTS if name in values]
+    found: list[Fault] = []
+    if len(sources) > 1:
+        found.append((None, f"got {' and '.join(sources)}, expected one of them"))
+    if not sources and not any(name in PROMPTS for name, _ in faults):
+        found.append((None, f"got no prompt, expected one of {', '.join(PROMPTS)}"))
+    if "tool_choice" in values and not any(name == "tools" for name, _ in faults):
+        try:
+            check_tool_choice(values["tool_choice"], values.get("tools"))
+        except ValueError as error:
+            found.append(("tool_choice", str(error)))
+    messages = values.get("messages")
+    if isinstance(messages, list) and "system" in values and has_system(messages):
+        found.append(("system", "`messages` has a system message already"))
+    if "follows" in values:
+        found += [
+            (name, "a row that follows another takes the conversation from it")
+            for name in _OPENINGS
+            if name in values
+        ]
+    return found
+
+
+def check_fixed(name: str, cell: str) -> None:
+    """Raises ValueError where a cell given by an option is not one for its column."""
+    reader = _reader(name, decimal_comma=False)
+    if reader is not None and cell:
+        reader(cell)
+
+
+def _reader(name: str, decimal_comma: bool) -> CellReader | None:
+    try:
+        column = find_column(name)
+    except ValueError:  # a misused `body.` name: `plan` has complained about the column
+        return None
+    if column is None:
+        return None
+    if decimal_comma and column.type == "number":
+        return lambda cell: column.read(as_point_number(cell))
+    return column.read
+
+
+def _in_order(names: Iterable[str]) -> list[str]:
+    """Columns as `columns` declares them, then the body fields by name: the order they are sent in."""
+    declared = {column.name: index for index, column in enumerate(COLUMNS)}
+    return sorted(names, key=lambda name: (declared.get(name, len(declared)), name))
+
+
+def _is_empty(record: Record) -> bool:
+    return all(cell is None or cell == "" for cell in record)
