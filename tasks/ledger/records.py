@@ -218,6 +218,8 @@ class AttemptRecord:
     prefect_flow_run_id: str | None
     prefect_task_run_id: str | None
     results: tuple[ResultRecord, ...] = ()
+    out_id: str | None = None
+    """The OUT of the run that sent it; its files are there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,3 +257,30 @@ class Tally:
     cost_musd: int
     reserved_musd: int
     in_flight: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanDiff:
+    """What recording a plan changed in the lines of one OUT."""
+
+    new: int
+    kept: int
+    """Asked for before and again, whether moved or not."""
+    left: int
+    """No longer asked for; they stay as lines with `in_plan` false."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spend:
+    """Money of a whole ledger, or of one calendar day of it."""
+
+    settled_musd: int
+    open_musd: int
+    """Reserved for what is in flight; a refund may come."""
+    held_musd: int
+    """Reserved for what is maybe billed, until `reconcile` or a bill decides."""
+
+    @property
+    def used_musd(self) -> int:
+        """What counts against a cap."""
+        return self.settled_musd + self.open_musd + self.held_musd

@@ -1,0 +1,143 @@
+"""Money in the database: what is settled, what is reserved, and whether one more POST fits under the caps.
+
+Sums are kept for the ledger as a whole and for every quarter of an hour, so that a calendar day in any
+time zone is a sum of at most a hundred rows, whoever spent it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+from typing import Literal
+
+from reelsweep.tasks.ledger.schema import budgets
+from reelsweep.tasks.ledger.standing import Money
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, insert, select, update
+
+ALL = -1
+"""The slot that sums the whole ledger."""
+_SLOT_S = 900
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caps:
+    """What this process may let the ledger spend: in all, and per calendar day of `zone`."""
+
+    total_musd: int | None = None
+    day_musd: int | None = None
+    zone: tzinfo
+
+    @property
+    def is_set(self) -> bool:
+        """Whether anything is capped."""
+        return self.total_musd is not None or self.day_musd is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """The budget slots of one calendar day: from `first` up to, not including, `end`."""
+
+    first: int
+    end: int
+
+
+def slot_of(instant: datetime) -> int:
+    """The quarter of an hour an instant falls in."""
+    return int(instant.timestamp() // _SLOT_S)
+
+
+def day_of(instant: datetime, zone: tzinfo) -> Day:
+    """The calendar day of an instant in a time zone, 23 to 25 hours long."""
+    midnight = instant.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    return Day(
+        slot_of(midnight), slot_of((midnight.replace(tzinfo=None) + timedelta(days=1)).replace(tzinfo=zone))
+    )
+
+
+def reserve(
+    conn: Connection, musd: int, now: datetime, caps: Caps
+) -> Literal["skipped_budget", "budget_wait"] | None:
+    """Reserve the worst case of one POST, or say why it does not fit.
+
+    It waits while refunds of what is in flight may still make room, and is skipped when they cannot.
+    """
+    day = day_of(now, caps.zone)
+    fits = _fits(musd, caps, day, budgets.c.settled_musd + budgets.c.open_musd + budgets.c.held_musd)
+    taken = conn.execute(_RESERVE.where(budgets.c.slot == ALL, *fits), {"b_open": musd})
+    if taken.rowcount == 0:
+        return "budget_wait" if _may_fit(conn, musd, caps, day) else "skipped_budget"
+    _add(conn, slot_of(now), Money(open=musd))
+    return None
+
+
+def move(conn: Connection, slot: int, delta: Money) -> None:
+    """Change the sums of an attempt's slot and of the whole by a difference."""
+    if delta:
+        _add(conn, ALL, delta)
+        _add(conn, slot, delta)
+
+
+def spent(conn: Connection, day: Day | None = None) -> Money:
+    """The ledger's money, all of it or that of one day."""
+    where = budgets.c.slot == ALL if day is None else _within(day)
+    row = conn.execute(
+        select(
+            func.coalesce(func.sum(budgets.c.settled_musd), 0),
+            func.coalesce(func.sum(budgets.c.open_musd), 0),
+            func.coalesce(func.sum(budgets.c.held_musd), 0),
+        ).where(where)
+    ).one()
+    return Money(int(row[0]), int(row[1]), int(row[2]))
+
+
+def _fits(musd: int, caps: Caps, day: Day, used: ColumnElement[int]) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if caps.total_musd is not None:
+        conditions.append(used + musd <= caps.total_musd)
+    if caps.day_musd is not None:
+        conditions.append(_day_sum(day, used).scalar_subquery() + musd <= caps.day_musd)
+    return conditions
+
+
+def _day_sum(day: Day, used: ColumnElement[int]) -> Select[tuple[int]]:
+    return select(func.coalesce(func.sum(used), 0)).where(_within(day)).correlate(None)
+
+
+def _within(day: Day) -> ColumnElement[bool]:
+    return (budgets.c.slot >= day.first) & (budgets.c.slot < day.end)
+
+
+def _may_fit(conn: Connection, musd: int, caps: Caps, day: Day) -> bool:
+    """Whether it would fit if everything in flight were refunded."""
+    checks = ((caps.total_musd, None), (caps.day_musd, day))
+    for cap, span in checks:
+        if cap is None:
+            continue
+        money = spent(conn, span)
+        if money.settled + money.held + musd > cap:
+            return False
+    return True
+
+
+def _add(conn: Connection, slot: int, delta: Money) -> None:
+    amounts = {"b_slot": slot, "b_settled": delta.settled, "b_open": delta.open, "b_held": delta.held}
+    if conn.execute(_ADD, amounts).rowcount == 0:
+        conn.execute(_FIRST, amounts)
+
+
+_RESERVE = update(budgets).values(open_musd=budgets.c.open_musd + bindparam("b_open"))
+_ADD = (
+    update(budgets)
+    .where(budgets.c.slot == bindparam("b_slot"))
+    .values(
+        settled_musd=budgets.c.settled_musd + bindparam("b_settled"),
+        open_musd=budgets.c.open_musd + bindparam("b_open"),
+        held_musd=budgets.c.held_musd + bindparam("b_held"),
+    )
+)
+_FIRST = insert(budgets).values(
+    slot=bindparam("b_slot"),
+    settled_musd=bindparam("b_settled"),
+    open_musd=bindparam("b_open"),
+    held_musd=bindparam("b_held"),
+)

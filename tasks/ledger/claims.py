@@ -1,0 +1,248 @@
+"""Claim, reservation and intent in one: the only place that decides whether a POST may be sent.
+
+After every wait, before the POST. All of it runs inside the writer's transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Literal
+
+from reelsweep.prompts.errors import SettingsError
+from reelsweep.tasks.ledger.budget import Caps, reserve, slot_of
+from reelsweep.tasks.ledger.entries import change, read_entry, read_traces, write_generation
+from reelsweep.tasks.ledger.leases import may_send
+from reelsweep.tasks.ledger.records import Claim, ClaimRequest, Declined, ManifestStatus, Standing
+from reelsweep.tasks.ledger.schema import attempts, generations
+from reelsweep.tasks.ledger.standing import (
+    Derived,
+    Reason,
+    Trace,
+    derive,
+    is_definite,
+    is_purchase,
+    open_key,
+    purchase_key,
+    why_not,
+)
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+Refusal = Reason | Literal["lease_lost", "body_changed", "skipped_budget", "budget_wait"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """A claim request with what the process adds to it."""
+
+    attempt_id: str
+    ledger_id: str
+    gateway: str
+    request: ClaimRequest
+    caps: Caps
+    now: datetime
+    uptime_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    value: str
+    fits: bool
+    """Whether the body is the one first sent under it."""
+
+
+def claim(conn: Connection, wish: Wish) -> Claim | Declined:
+    """Write the intent of one POST, or say why not. Applied again, it comes to the same attempt.
+
+    Raises LookupError for a generation that no plan asked for.
+    """
+    written = conn.execute(_WRITTEN, {"b_attempt": wish.attempt_id}).one_or_none()
+    if written is not None:
+        return Claim(**written._mapping)
+    generation = _generation(conn, wish.gateway, wish.request.request_fingerprint)
+    traces = read_traces(conn, generation.generation_id)
+    refusal = _obstacle(conn, wish, traces) or _reserve(conn, wish)
+    if refusal is None:
+        return _write_intent(conn, wish, generation.generation_id, traces)
+    standing = standing_of(wish.request.request_fingerprint, derive(traces, generation.skipped))
+    if refusal == "claimed" and generation.run_id is not None:
+        standing = replace(standing, next_step="wait")
+    return Declined(reason=refusal, standing=standing)
+
+
+def withdraw(conn: Connection, attempt_id: str, reason: str, now: datetime) -> None:
+    """The attempt was surely never sent: its money is free, its generation too.
+
+    Raises ValueError once an answer is known, for then it was sent.
+    """
+    entry = read_entry(conn, attempt_id)
+    if entry.trace.state == "withdrawn":
+        return
+    if entry.trace.state not in ("intent", "unknown") or entry.trace.kind is not None:
+        raise ValueError(
+            f"attempt {attempt_id} is {entry.trace.state}; only what was never sent can be withdrawn"
+        )
+    values: dict[str, Any] = {
+        "state": "withdrawn",
+        "status": "planned",
+        "billed": "no",
+        "reserved_musd": _nothing(entry.trace),
+        "error_message": reason,
+        "completed_at": now,
+    }
+    change(conn, entry, values)
+
+
+def cut(conn: Connection, run_id: str) -> int:
+    """A run sends no more: what it had in flight is unknown, what it held is free. Counts the unknown."""
+    in_flight = conn.execute(_IN_FLIGHT, {"b_run": run_id}).scalars().all()
+    for attempt_id in in_flight:
+        change(
+            conn, read_entry(conn, attempt_id), {"state": "unknown", "status": "unknown", "billed": "maybe"}
+        )
+    conn.execute(_FREE, {"b_held_by": run_id})
+    return len(in_flight)
+
+
+def skip(conn: Connection, gateway: str, fingerprint: str, status: ManifestStatus) -> None:
+    """Note why a generation is not sent, until somebody claims it."""
+    generation = _generation(conn, gateway, fingerprint)
+    traces = read_traces(conn, generation.generation_id)
+    derived = derive(traces, status)
+    if derived.next_step == "buy":
+        write_generation(conn, generation.generation_id, derived, run_id=generation.run_id, skipped=status)
+
+
+def adopt(conn: Connection, attempt_id: str, run_id: str, uptime_s: float) -> bool:
+    """Take over the recovery or the fetching of an attempt, unless another live run has it."""
+    entry = read_entry(conn, attempt_id)
+    if not may_send(conn, run_id, uptime_s):
+        return False
+    if entry.run_id not in (None, run_id):
+        return False
+    conn.execute(
+        update(generations).where(generations.c.generation_id == entry.generation_id).values(run_id=run_id)
+    )
+    return True
+
+
+def _obstacle(conn: Connection, wish: Wish, traces: Sequence[Trace]) -> Refusal | None:
+    request = wish.request
+    if not may_send(conn, request.run_id, wish.uptime_s):
+        return "lease_lost"
+    reason = why_not(traces, request.allow, request.max_purchases)
+    if reason is None and not _key(wish, traces).fits:
+        return "body_changed"
+    return reason
+
+
+def _reserve(conn: Connection, wish: Wish) -> Refusal | None:
+    price = wish.request.price_max_musd
+    if price is not None:
+        return reserve(conn, price, wish.now, wish.caps)
+    if wish.caps.is_set:
+        raise SettingsError("A budget is set and the price is unknown.", "Give the price with --price.")
+    return None
+
+
+def _key(wish: Wish, traces: Sequence[Trace]) -> _Key:
+    request = wish.request
+    pending = open_key(traces)
+    if pending is not None and pending.body_sha256 in (None, request.body_sha256):
+        return _Key(pending.idempotency_key, True)
+    num_answers = sum(is_definite(trace) for trace in traces)
+    salt = request.body_sha256 if pending is not None else ""
+    key = purchase_key(wish.ledger_id, wish.gateway, request.request_fingerprint, num_answers, salt)
+    return _Key(key, pending is None or request.new_key)
+
+
+def _write_intent(conn: Connection, wish: Wish, generation_id: int, traces: Sequence[Trace]) -> Claim:
+    request = wish.request
+    trace = Trace(
+        attempt_id=wish.attempt_id,
+        attempt_idx=len(traces),
+        run_id=request.run_id,
+        idempotency_key=_key(wish, traces).value,
+        body_sha256=request.body_sha256,
+        budget_slot=slot_of(wish.now),
+        state="intent",
+        status="in_progress",
+        kind=None,
+        retry=None,
+        billed=None,
+        reserved_musd=request.price_max_musd,
+        cost_musd=None,
+        gateway_task_id=None,
+        status_url=None,
+        completion_id=None,
+    )
+    purchase_idx = sum(is_purchase(earlier) for earlier in traces)
+    conn.execute(_INTENT, _intent(wish, generation_id, trace, purchase_idx))
+    write_generation(conn, generation_id, derive((*traces, trace)), run_id=request.run_id)
+    return Claim(
+        attempt_id=trace.attempt_id,
+        purchase_idx=purchase_idx,
+        attempt_idx=trace.attempt_idx,
+        idempotency_key=trace.idempotency_key,
+    )
+
+
+def _intent(wish: Wish, generation_id: int, trace: Trace, purchase_idx: int) -> dict[str, Any]:
+    return {
+        "attempt_id": trace.attempt_id,
+        "generation_id": generation_id,
+        "run_id": trace.run_id,
+        "purchase_idx": purchase_idx,
+        "attempt_idx": trace.attempt_idx,
+        "idempotency_key": trace.idempotency_key,
+        "body_sha256": trace.body_sha256,
+        "state": trace.state,
+        "status": trace.status,
+        "price": wish.request.price,
+        "price_musd": wish.request.price_max_musd,
+        "budget_slot": trace.budget_slot,
+        "reserved_musd": trace.reserved_musd,
+        "sent_at": wish.now,
+        "prefect_flow_run_id": wish.request.prefect_flow_run_id,
+        "prefect_task_run_id": wish.request.prefect_task_run_id,
+    }
+
+
+def _generation(conn: Connection, gateway: str, fingerprint: str) -> Any:
+    row = conn.execute(_GENERATION, {"b_gateway": gateway, "b_fingerprint": fingerprint}).one_or_none()
+    if row is None:
+        raise LookupError(f"no plan in this ledger asks {gateway} for {fingerprint}")
+    return row
+
+
+def standing_of(fingerprint: str, derived: Derived) -> Standing:
+    """The derived values under the name of their generation."""
+    return Standing(
+        request_fingerprint=fingerprint,
+        status=derived.status,
+        next_step=derived.next_step,
+        attempt_id=derived.attempt_id,
+        billed=derived.billed,
+        num_purchases=derived.num_purchases,
+        num_failures=derived.num_failures,
+    )
+
+
+def _nothing(trace: Trace) -> int | None:
+    """What is left reserved after a refund: nothing, or still unknown where no price was."""
+    return None if trace.reserved_musd is None else 0
+
+
+_WRITTEN = select(
+    attempts.c.attempt_id, attempts.c.purchase_idx, attempts.c.attempt_idx, attempts.c.idempotency_key
+).where(attempts.c.attempt_id == bindparam("b_attempt"))
+_GENERATION = select(generations.c.generation_id, generations.c.run_id, generations.c.skipped).where(
+    generations.c.gateway == bindparam("b_gateway"),
+    generations.c.request_fingerprint == bindparam("b_fingerprint"),
+)
+_IN_FLIGHT = select(attempts.c.attempt_id).where(
+    attempts.c.run_id == bindparam("b_run"), attempts.c.state == "intent"
+)
+_FREE = update(generations).where(generations.c.run_id == bindparam("b_held_by")).values(run_id=None)
+_INTENT = insert(attempts)

@@ -1,0 +1,138 @@
+"""Attempts read and changed: every change moves its money and derives its generation anew.
+
+All of it runs inside the writer's transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from reelsweep.tasks.ledger.budget import move
+from reelsweep.tasks.ledger.records import ManifestStatus
+from reelsweep.tasks.ledger.schema import attempts, generations
+from reelsweep.tasks.ledger.standing import Derived, Trace, derive, money_of
+from sqlalchemy import Connection, bindparam, select, update
+
+_TRACE_FIELDS = tuple(field.name for field in fields(Trace))
+_TRACE_COLUMNS = tuple(attempts.c[name] for name in _TRACE_FIELDS)
+
+
+class UnknownAttemptError(LookupError):
+    """No attempt has this id: the caller mixes up ledgers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One attempt among those of its generation."""
+
+    generation_id: int
+    run_id: str | None
+    """The run that holds the generation's claim."""
+    trace: Trace
+    traces: tuple[Trace, ...]
+
+    @property
+    def others(self) -> tuple[Trace, ...]:
+        """The generation's other attempts."""
+        return tuple(trace for trace in self.traces if trace.attempt_id != self.trace.attempt_id)
+
+
+def read_traces(conn: Connection, generation_id: int) -> tuple[Trace, ...]:
+    """A generation's attempts in the order they were made."""
+    rows = conn.execute(_BY_GENERATION, {"b_generation": generation_id})
+    return tuple(_trace(row) for row in rows)
+
+
+def read_entry(conn: Connection, attempt_id: str) -> Entry:
+    """One attempt with its generation. Raises UnknownAttemptError."""
+    rows: Sequence[Any] = conn.execute(_BY_ATTEMPT, {"b_attempt": attempt_id}).all()
+    traces = tuple(_trace(row[2:]) for row in rows)
+    for trace in traces:
+        if trace.attempt_id == attempt_id:
+            return Entry(generation_id=rows[0][0], run_id=rows[0][1], trace=trace, traces=traces)
+    raise UnknownAttemptError(attempt_id)
+
+
+def change(conn: Connection, entry: Entry, values: Mapping[str, Any], *, keep_claim: bool = False) -> Entry:
+    """Write columns of an attempt; its money and its generation follow.
+
+    `keep_claim` leaves the claim with the run that has it, as does another attempt in flight.
+    """
+    after = replace(entry.trace, **{name: values[name] for name in values if name in _TRACE_FIELDS})
+    conn.execute(update(attempts).where(attempts.c.attempt_id == after.attempt_id).values(**values))
+    move(conn, after.budget_slot, money_of(after) - money_of(entry.trace))
+    traces = tuple(after if trace is entry.trace else trace for trace in entry.traces)
+    run_id = entry.run_id if keep_claim or _is_in_flight(entry.others) else None
+    write_generation(conn, entry.generation_id, derive(traces), run_id=run_id)
+    return replace(entry, trace=after, traces=traces, run_id=run_id)
+
+
+def write_generation(
+    conn: Connection,
+    generation_id: int,
+    derived: Derived,
+    *,
+    run_id: str | None,
+    skipped: ManifestStatus | None = None,
+) -> None:
+    """Keep what the attempts amount to beside the generation."""
+    conn.execute(
+        _WRITE_GENERATION,
+        {
+            "b_generation": generation_id,
+            "b_run": run_id,
+            "b_skipped": skipped,
+            "b_status": derived.status,
+            "b_next": derived.next_step,
+            "b_attempt": derived.attempt_id,
+            "b_billed": derived.billed,
+            "b_attempts": derived.num_attempts,
+            "b_purchases": derived.num_purchases,
+            "b_failures": derived.num_failures,
+            "b_cost": derived.cost_musd,
+            "b_reserved": derived.reserved_musd,
+        },
+    )
+
+
+def _is_in_flight(traces: Sequence[Trace]) -> bool:
+    return any(trace.state == "intent" for trace in traces)
+
+
+def _trace(row: Sequence[Any]) -> Trace:
+    return Trace(**dict(zip(_TRACE_FIELDS, row, strict=True)))
+
+
+_BY_GENERATION = (
+    select(*_TRACE_COLUMNS)
+    .where(attempts.c.generation_id == bindparam("b_generation"))
+    .order_by(attempts.c.attempt_idx)
+)
+_asked = attempts.alias("asked")
+_BY_ATTEMPT = (
+    select(generations.c.generation_id, generations.c.run_id, *_TRACE_COLUMNS)
+    .select_from(_asked)
+    .join(generations, generations.c.generation_id == _asked.c.generation_id)
+    .join(attempts, attempts.c.generation_id == _asked.c.generation_id)
+    .where(_asked.c.attempt_id == bindparam("b_attempt"))
+    .order_by(attempts.c.attempt_idx)
+)
+_WRITE_GENERATION = (
+    update(generations)
+    .where(generations.c.generation_id == bindparam("b_generation"))
+    .values(
+        run_id=bindparam("b_run"),
+        skipped=bindparam("b_skipped"),
+        status=bindparam("b_status"),
+        next_step=bindparam("b_next"),
+        attempt_id=bindparam("b_attempt"),
+        billed=bindparam("b_billed"),
+        num_attempts=bindparam("b_attempts"),
+        num_purchases=bindparam("b_purchases"),
+        num_failures=bindparam("b_failures"),
+        cost_musd=bindparam("b_cost"),
+        reserved_musd=bindparam("b_reserved"),
+    )
+)

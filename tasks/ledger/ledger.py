@@ -1,0 +1,334 @@
+"""The only door to the database that decides what is paid for.
+
+    claim ▶ (POST) ▶ note ▶ answer ▶ stored ▶ settle
+
+Every verb is durable when it returns, may be awaited from any event loop or thread, and is not undone
+by its caller's cancellation; a claim whose caller is cancelled is withdrawn, for nothing was sent.
+Verbs raise TroubleError when the database fails; nothing may be sent then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from datetime import UTC, datetime, tzinfo
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from reelsweep.tasks.gateway.outcome import Billed
+from reelsweep.tasks.ledger import claims, leases, lines, lookups, plans, reads, settle
+from reelsweep.tasks.ledger.budget import Caps, day_of, spent
+from reelsweep.tasks.ledger.claims import Wish
+from reelsweep.tasks.ledger.clock import AttemptIds, read_boot_id, uptime_s, utc_now
+from reelsweep.tasks.ledger.lease import Lease, bury
+from reelsweep.tasks.ledger.leases import Moment, Times
+from reelsweep.tasks.ledger.link import open_link
+from reelsweep.tasks.ledger.locks import clear_lock
+from reelsweep.tasks.ledger.migrate import migrate, read_steps
+from reelsweep.tasks.ledger.place import FilePlace, ServerPlace, parse_place, prepare_file
+from reelsweep.tasks.ledger.reader import Reader
+from reelsweep.tasks.ledger.records import (
+    Answer,
+    AttemptRecord,
+    Claim,
+    ClaimRequest,
+    Declined,
+    Line,
+    ManifestStatus,
+    PlanDiff,
+    PlanRow,
+    ResultRecord,
+    RunRecord,
+    Spend,
+    Standing,
+    Tally,
+)
+from reelsweep.tasks.ledger.writer import Writer
+from sqlalchemy import Connection
+
+T = TypeVar("T")
+
+
+class Ledger:
+    """One ledger, opened by one process. Made by `Ledger.open`, ended by `close`."""
+
+    def __init__(
+        self,
+        place: FilePlace | ServerPlace,
+        *,
+        clock: Callable[[], datetime],
+        uptime: Callable[[], float],
+        times: Times,
+    ) -> None:
+        self._place = place
+        self._clock = clock
+        self._uptime = uptime
+        self._times = times
+        self._boot_id = read_boot_id()
+        self._ids = AttemptIds(clock)
+        self._caps = Caps(zone=UTC)
+        self._leases: dict[str, Lease] = {}
+        self._writer = Writer(lambda: open_link(place, "write"), str(place))
+        self._reader = Reader(lambda: open_link(place, "read"), str(place))
+        self.ledger_id = ""
+
+    @classmethod
+    def open(
+        cls,
+        url: str,
+        *,
+        clock: Callable[[], datetime] | None = None,
+        uptime: Callable[[], float] | None = None,
+        times: Times | None = None,
+    ) -> Ledger:
+        """The ledger at `sqlite:///path` or `postgresql://…`, created or brought to the newest schema.
+
+        Raises SettingsError for another URL, OutError for a network file system, a newer schema or a
+        database that is no ledger, TroubleError for one that is damaged or cannot be opened.
+        """
+        place = parse_place(url)
+        if isinstance(place, FilePlace):
+            prepare_file(place.path)
+        ledger = cls(place, clock=clock or utc_now, uptime=uptime or uptime_s, times=times or Times())
+        try:
+            steps, fresh_id = read_steps(), uuid4().hex
+            ledger.ledger_id = ledger._writer.submit(lambda conn: migrate(conn, steps, fresh_id)).result()
+        except BaseException:
+            ledger.close()
+            raise
+        return ledger
+
+    def close(self) -> None:
+        """Write what was handed over and let go. A run not ended by `end_run` counts as dead."""
+        for lease in list(self._leases.values()):
+            lease.stop()
+        self._leases.clear()
+        self._writer.close()
+        self._reader.close()
+
+    # Runs
+
+    async def start_run(self, run: RunRecord) -> None:
+        """Register a live run: its lock taken, the dead buried, its lease renewed from now on."""
+        lease = Lease(run, self._place, self._writer, self._moment, self._times)
+        self._leases[run.run_id] = lease
+        try:
+            await _wait(lease.start())
+        except BaseException:
+            self._leases.pop(run.run_id, None)
+            raise
+
+    async def end_run(self, run_id: str, *, exit_code: int, summary: Mapping[str, Any]) -> None:
+        """End a run; what it still has in flight becomes `unknown`."""
+        now = self._clock()
+
+        def end(conn: Connection) -> None:
+            claims.cut(conn, run_id)
+            leases.end(conn, run_id, now, exit_code, summary)
+
+        await self._write(end)
+        lease = self._leases.pop(run_id, None)
+        if lease is not None:
+            await asyncio.to_thread(lease.stop)
+            clear_lock(self._place, run_id)
+
+    def lease_held(self, run_id: str) -> bool:
+        """Whether the run may send now: in memory, on a clock that runs while the process is stopped."""
+        lease = self._leases.get(run_id)
+        return lease is not None and lease.held()
+
+    async def bury_dead(self) -> int:
+        """Declare dead runs dead without starting one, so that what they had in flight shows as it is."""
+        return await self._write(lambda conn: bury(conn, self._place, self._moment(), None))
+
+    # The plan
+
+    async def record_plan(
+        self, out_id: str, gateway: str, plan_hash: str, rows: Iterable[PlanRow]
+    ) -> PlanDiff:
+        """Make the lines of an OUT those of a plan; `rows` is consumed in another thread."""
+        wish = plans.PlanWish(out_id=out_id, gateway=gateway, plan_hash=plan_hash, now=self._clock())
+        return await asyncio.to_thread(plans.record, self._writer.submit, wish, rows)
+
+    async def standings(
+        self, gateway: str, fingerprints: Sequence[str] | None, out_id: str
+    ) -> dict[str, Standing]:
+        """Where generations stand; all that the OUT ever planned when `fingerprints` is None."""
+        return await self._read(lambda conn: reads.read_standings(conn, gateway, fingerprints, out_id))
+
+    # One attempt
+
+    async def claim(self, gateway: str, request: ClaimRequest) -> Claim | Declined:
+        """The right to send one POST, with its money reserved, or the reason why not.
+
+        Raises LookupError for a generation that no plan recorded, SettingsError for a budget without a price.
+        """
+        lease = self._leases.get(request.run_id)
+        if lease is not None and not lease.held():
+            await _wait(lease.renew())
+        wish = Wish(
+            attempt_id=self._ids.next(),
+            ledger_id=self.ledger_id,
+            gateway=gateway,
+            request=request,
+            caps=self._caps,
+            now=self._clock(),
+            uptime_s=self._uptime(),
+        )
+        claiming = self._writer.submit(lambda conn: claims.claim(conn, wish))
+        try:
+            return await _wait(claiming)
+        except asyncio.CancelledError:
+            claiming.add_done_callback(self._withdraw_unheard)
+            raise
+
+    async def withdraw(self, attempt_id: str, reason: str) -> None:
+        """The POST was surely never sent: refunded, the generation free.
+
+        Raises ValueError when an answer to it is known.
+        """
+        now = self._clock()
+        await self._write(lambda conn: claims.withdraw(conn, attempt_id, reason, now))
+
+    async def note(
+        self,
+        attempt_id: str,
+        *,
+        task_id: str | None = None,
+        status_url: str | None = None,
+        first_event_at: datetime | None = None,
+    ) -> None:
+        """Keep what is seen while the stream is open; None leaves what is there."""
+        await self._write(
+            lambda conn: settle.note(
+                conn, attempt_id, task_id=task_id, status_url=status_url, first_event_at=first_event_at
+            )
+        )
+
+    async def answer(self, attempt_id: str, answer: Answer) -> None:
+        """Take an outcome, however late: results and their addresses before any download, or the end."""
+        now = self._clock()
+        await self._write(lambda conn: settle.answer(conn, attempt_id, answer, now))
+
+    async def stored(
+        self, attempt_id: str, choice_idx: int, *, sha256: str, size_bytes: int, file_name: str
+    ) -> None:
+        """Record what a downloaded file is; it may be renamed when this returns."""
+        await self._write(
+            lambda conn: settle.stored(
+                conn, attempt_id, choice_idx, sha256=sha256, size_bytes=size_bytes, file_name=file_name
+            )
+        )
+
+    async def settle(self, attempt_id: str, results: Sequence[ResultRecord], status: ManifestStatus) -> None:
+        """End an attempt with its results. `failed_to_download` keeps the addresses for a later fetch."""
+        now = self._clock()
+        await self._write(lambda conn: settle.settle(conn, attempt_id, results, status, now))
+
+    async def decide(
+        self, attempt_id: str, *, billed: Billed, cost_musd: int | None, cost_source: str = "bill"
+    ) -> None:
+        """What a bill says about an attempt: its reservation is settled or refunded, its fate stays."""
+        await self._write(lambda conn: settle.decide(conn, attempt_id, billed, cost_musd, cost_source))
+
+    async def adopt(self, attempt_id: str, run_id: str) -> bool:
+        """Take over recovery or fetching of an attempt; False when another live run has it."""
+        uptime = self._uptime()
+        return await self._write(lambda conn: claims.adopt(conn, attempt_id, run_id, uptime))
+
+    async def skip(self, gateway: str, fingerprint: str, status: ManifestStatus) -> None:
+        """Note why a generation is not sent (skipped_budget, skipped_parent, cancelled), until it is claimed."""
+        await self._write(lambda conn: claims.skip(conn, gateway, fingerprint, status))
+
+    # Money
+
+    async def set_budget(
+        self, total_musd: int | None, day_musd: int | None = None, zone: tzinfo = UTC
+    ) -> None:
+        """Cap what this process may claim: of all the ledger ever settled and reserved, and per calendar day."""
+        self._caps = Caps(total_musd=total_musd, day_musd=day_musd, zone=zone)
+
+    async def spend(self) -> Spend:
+        """The ledger's money, whoever spent it."""
+        return await self._read(lambda conn: _spend(conn, None))
+
+    async def spend_today(self, zone: tzinfo = UTC) -> Spend:
+        """The money of this calendar day."""
+        now = self._clock()
+        return await self._read(lambda conn: _spend(conn, (now, zone)))
+
+    # Reading
+
+    async def attempt(self, attempt_id: str) -> AttemptRecord:
+        """One attempt with its results. Raises LookupError."""
+        found = await self._read(lambda conn: reads.read_attempt(conn, attempt_id))
+        if found is None:
+            raise LookupError(attempt_id)
+        return found
+
+    async def attempts_of(self, gateway: str, fingerprint: str) -> list[AttemptRecord]:
+        """All attempts of one generation, oldest first."""
+        return await self._read(lambda conn: lookups.read_attempts_of(conn, gateway, fingerprint))
+
+    async def unfinished(self, out_id: str) -> list[AttemptRecord]:
+        """Attempts to recover or fetch, newest first: paid or maybe paid, no success, in no live run's hands."""
+
+        def read(conn: Connection) -> list[AttemptRecord]:
+            return list(reads.read_attempts(conn, reads.read_unfinished(conn, out_id)).values())
+
+        return sorted(await self._read(read), key=lambda attempt: attempt.attempt_id, reverse=True)
+
+    async def payload(self, gateway: str, fingerprint: str) -> str:
+        """The canonical request of a generation, JSON. Raises LookupError."""
+        return await self._read(lambda conn: lookups.read_payload(conn, gateway, fingerprint))
+
+    async def knows_any_prompt(self, out_id: str, prompt_ids: Iterable[str]) -> bool | None:
+        """Whether one of these prompts was ever planned in this OUT; None when nothing was."""
+        asked = list(prompt_ids)
+        return await self._read(lambda conn: lookups.knows_any_prompt(conn, out_id, asked))
+
+    async def bought_before(self, out_id: str, gateway: str) -> dict[str, str]:
+        """Unbought fingerprints in the plan whose prompt, model and seed were paid for under another, that left it."""
+        return await self._read(lambda conn: lookups.read_bought_before(conn, out_id, gateway))
+
+    async def tally(self, out_id: str, run_id: str | None = None) -> Tally:
+        """Counts and money of an OUT; with `run_id`, `posts` are that run's."""
+        return await self._read(lambda conn: reads.read_tally(conn, out_id, run_id))
+
+    async def runs(self, out_id: str | None = None) -> list[Mapping[str, Any]]:
+        """The runs of an OUT, or of the ledger, oldest first."""
+        return await self._read(lambda conn: lookups.read_run_rows(conn, out_id))
+
+    def lines(self, out_id: str) -> Iterator[Line]:
+        """Every line of an OUT from one state of the ledger; blocks, so iterate in a thread."""
+        return lines.stream_lines(lambda: open_link(self._place, "read"), out_id)
+
+    def attempt_lines(self, out_id: str) -> Iterator[AttemptRecord]:
+        """Every POST of an OUT's generations, oldest first; blocks, so iterate in a thread."""
+        return lines.stream_attempts(lambda: open_link(self._place, "read"), out_id)
+
+    def _moment(self) -> Moment:
+        return Moment(now=self._clock(), uptime_s=self._uptime(), boot_id=self._boot_id)
+
+    async def _write(self, call: Callable[[Connection], T]) -> T:
+        return await _wait(self._writer.submit(call))
+
+    async def _read(self, call: Callable[[Connection], T]) -> T:
+        return await _wait(self._reader.submit(call))
+
+    def _withdraw_unheard(self, claiming: Future[Claim | Declined]) -> None:
+        """Nobody heard of this claim, so nothing was sent."""
+        if claiming.exception() is None and isinstance(claim := claiming.result(), Claim):
+            now = self._clock()
+            reason = "cancelled before the request began"
+            self._writer.submit(lambda conn: claims.withdraw(conn, claim.attempt_id, reason, now))
+
+
+async def _wait(future: Future[T]) -> T:
+    return await asyncio.wrap_future(future)
+
+
+def _spend(conn: Connection, day: tuple[datetime, tzinfo] | None) -> Spend:
+    money = spent(conn, None if day is None else day_of(*day))
+    return Spend(settled_musd=money.settled, open_musd=money.open, held_musd=money.held)

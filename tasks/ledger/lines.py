@@ -1,0 +1,202 @@
+"""The manifest's lines, streamed from one state of the ledger: rows in the latest plan first, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
+from typing import Any, TypeVar
+
+from reelsweep.tasks.ledger.link import Link
+from reelsweep.tasks.ledger.reads import (
+    ATTEMPT_COLUMNS,
+    ATTEMPTS_JOINED,
+    RunFacts,
+    attempt_of,
+    read_results,
+    read_runs,
+)
+from reelsweep.tasks.ledger.records import AttemptRecord, Line, PlanRow
+from reelsweep.tasks.ledger.schema import attempts, generations, outs, plan_rows
+from sqlalchemy import Connection, Select, bindparam, exists, func, select, tuple_
+
+T = TypeVar("T")
+_BATCH = 1_000
+_PLAN_FIELDS = tuple(field.name for field in fields(PlanRow))
+_OTHER_COLUMNS = (
+    generations.c.gateway,
+    generations.c.generation_id,
+    generations.c.status,
+    generations.c.attempt_id,
+    generations.c.num_attempts,
+    generations.c.num_purchases,
+    generations.c.cost_musd,
+    generations.c.reserved_musd,
+    plan_rows.c.created_at,
+    plan_rows.c.last_plan_hash,
+)
+
+
+class Snapshot:
+    """One state of the ledger on a connection and a thread of its own, until it is closed."""
+
+    def __init__(self, connect: Callable[[], Link]) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger-snapshot")
+        try:
+            self._link = self._thread.submit(connect).result()
+            self._thread.submit(self._link.begin).result()
+        except BaseException:
+            self._thread.shutdown()
+            raise
+
+    def read(self, call: Callable[[Connection], T]) -> T:
+        """Ask something of it."""
+        return self._thread.submit(self._link.apply, call).result()
+
+    def close(self) -> None:
+        """Let the state go."""
+        try:
+            self._thread.submit(self._link.rollback).result()
+            self._thread.submit(self._link.close).result()
+        finally:
+            self._thread.shutdown()
+
+
+class _Lines:
+    """What is known about one OUT while its lines are read."""
+
+    def __init__(self, conn: Connection, out_id: str) -> None:
+        self._out_id = out_id
+        self._plan_hash: str | None = conn.execute(_PLAN_HASH, {"b_out": out_id}).scalar_one_or_none()
+        self._runs = read_runs(conn)
+        self._shared: set[int] = set(conn.execute(_SHARED, {"b_out": out_id}).scalars())
+        self._charged: set[int] = set()
+
+    def page(self, conn: Connection, in_plan: bool, after: tuple[int, str]) -> list[Line]:
+        """The next lines after a (ordinal, row_key)."""
+        place = {"b_out": self._out_id, "b_in_plan": in_plan, "b_ordinal": after[0], "b_key": after[1]}
+        rows = conn.execute(_PAGE, place).all()
+        spoken_for = [row.attempt_id for row in rows if row.attempt_id is not None]
+        told = _read_page_attempts(conn, spoken_for, self._runs)
+        return [self._line(row, in_plan, told) for row in rows]
+
+    def _line(self, row: Sequence[Any], in_plan: bool, told: Mapping[str, AttemptRecord]) -> Line:
+        plan = PlanRow(**dict(zip(_PLAN_FIELDS, row[: len(_PLAN_FIELDS)], strict=True)))
+        gateway, generation_id, status, attempt_id, posts, purchases, cost, reserved, created, last = row[
+            len(_PLAN_FIELDS) :
+        ]
+        attempt = told.get(attempt_id) if attempt_id is not None else None
+        run = self._runs.get(attempt.run_id) if attempt is not None else None
+        shared = generation_id in self._shared
+        if shared:
+            cost, reserved = self._charge(generation_id, cost, reserved)
+        return Line(
+            plan=plan,
+            gateway=gateway,
+            run_id=None if attempt is None else attempt.run_id,
+            in_plan=in_plan,
+            shared=shared,
+            status=status,
+            attempt=attempt,
+            num_attempts=posts,
+            num_purchases=purchases,
+            cost_musd=cost,
+            reserved_musd=reserved,
+            created_at=created,
+            started_at=None if attempt is None else attempt.sent_at,
+            plan_hash=self._plan_hash if in_plan else last,
+            code_version=None if run is None else run.code_version,
+        )
+
+    def _charge(
+        self, generation_id: int, cost: int | None, reserved: int | None
+    ) -> tuple[int | None, int | None]:
+        """The first line that shares a generation carries its money, the others none."""
+        if generation_id not in self._charged:
+            self._charged.add(generation_id)
+            return cost, reserved
+        return cost and 0, reserved and 0
+
+
+def stream_lines(connect: Callable[[], Link], out_id: str) -> Iterator[Line]:
+    """Every line of an OUT, from one state of the ledger, a thousand at a time."""
+    snapshot = Snapshot(connect)
+    try:
+        lines = snapshot.read(lambda conn: _Lines(conn, out_id))
+        for in_plan in (True, False):
+            after = (-1, "")
+            while page := snapshot.read(lambda conn, p=in_plan, a=after: lines.page(conn, p, a)):
+                yield from page
+                after = (page[-1].plan.ordinal, page[-1].plan.row_key)
+    finally:
+        snapshot.close()
+
+
+def stream_attempts(connect: Callable[[], Link], out_id: str) -> Iterator[AttemptRecord]:
+    """Every attempt of an OUT's generations, oldest first, from one state of the ledger."""
+    snapshot = Snapshot(connect)
+    try:
+        run_facts = snapshot.read(read_runs)
+        after = ""
+        while page := snapshot.read(lambda conn, a=after: _read_attempts_after(conn, out_id, a, run_facts)):
+            yield from page
+            after = page[-1].attempt_id
+    finally:
+        snapshot.close()
+
+
+def _read_page_attempts(
+    conn: Connection, attempt_ids: Sequence[str], run_facts: Mapping[str, RunFacts]
+) -> dict[str, AttemptRecord]:
+    if not attempt_ids:
+        return {}
+    told = read_results(conn, attempt_ids)
+    rows = conn.execute(_ATTEMPTS, {"b_attempts": attempt_ids})
+    return {row[0]: attempt_of(row, told.get(row[0], ()), run_facts) for row in rows}
+
+
+def _read_attempts_after(
+    conn: Connection, out_id: str, after: str, run_facts: Mapping[str, RunFacts]
+) -> list[AttemptRecord]:
+    rows = conn.execute(_NEXT_ATTEMPTS, {"b_out": out_id, "b_after": after}).all()
+    told = read_results(conn, [row[0] for row in rows]) if rows else {}
+    return [attempt_of(row, told.get(row[0], ()), run_facts) for row in rows]
+
+
+_PLAN_HASH = select(outs.c.plan_hash).where(outs.c.out_id == bindparam("b_out"))
+_SHARED = (
+    select(plan_rows.c.generation_id)
+    .where(plan_rows.c.out_id == bindparam("b_out"))
+    .group_by(plan_rows.c.generation_id)
+    .having(func.count() > 1)
+)
+_PLAN_COLUMNS = tuple(
+    generations.c[name] if name in ("request_fingerprint", "payload") else plan_rows.c[name]
+    for name in _PLAN_FIELDS
+)
+_PAGE: Select[Any] = (
+    select(*_PLAN_COLUMNS, *_OTHER_COLUMNS)
+    .join_from(plan_rows, generations, plan_rows.c.generation_id == generations.c.generation_id)
+    .where(
+        plan_rows.c.out_id == bindparam("b_out"),
+        plan_rows.c.in_plan == bindparam("b_in_plan"),
+        tuple_(plan_rows.c.ordinal, plan_rows.c.row_key) > tuple_(bindparam("b_ordinal"), bindparam("b_key")),
+    )
+    .order_by(plan_rows.c.ordinal, plan_rows.c.row_key)
+    .limit(_BATCH)
+)
+_ATTEMPTS = (
+    select(*ATTEMPT_COLUMNS)
+    .join_from(attempts, generations, attempts.c.generation_id == generations.c.generation_id)
+    .where(attempts.c.attempt_id.in_(bindparam("b_attempts", expanding=True)))
+)
+_NEXT_ATTEMPTS = (
+    ATTEMPTS_JOINED.where(
+        attempts.c.attempt_id > bindparam("b_after"),
+        exists().where(
+            plan_rows.c.generation_id == attempts.c.generation_id, plan_rows.c.out_id == bindparam("b_out")
+        ),
+    )
+    .order_by(attempts.c.attempt_id)
+    .limit(_BATCH)
+)

@@ -1,0 +1,201 @@
+"""One connection to the database, used from one thread, the same on SQLite and on PostgreSQL.
+
+The statements are synchronous SQLAlchemy Core on both. asyncpg has no synchronous face, so a link to
+PostgreSQL owns an event loop and runs each call inside it (`run_sync`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import sys
+import time
+from collections.abc import Callable
+from typing import Literal, Protocol, TypeVar
+
+import asyncpg
+from reelsweep.tasks.ledger.place import FilePlace, ServerPlace
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import NullPool
+
+T = TypeVar("T")
+Purpose = Literal["write", "read", "session"]
+"""write: one transaction at a time in the whole ledger. read: each transaction sees one state of the
+ledger. session: for locks that end with the connection."""
+
+BUSY_S = 60
+WRITER_LOCK = 7_305_804_385_372_561_000
+"""The advisory lock that makes a write transaction on PostgreSQL what BEGIN IMMEDIATE is on SQLite."""
+
+
+class Link(Protocol):
+    """One connection. `begin`, then any number of `apply`, then `commit` or `rollback`."""
+
+    def begin(self) -> None: ...
+    def apply(self, call: Callable[[Connection], T]) -> T: ...
+    def commit(self) -> None: ...
+    def rollback(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class SqliteLink:
+    """A connection to a ledger file, in WAL mode, every commit on the disk before it returns."""
+
+    def __init__(self, place: FilePlace, purpose: Purpose) -> None:
+        def connect() -> sqlite3.Connection:
+            return sqlite3.connect(place.path, timeout=BUSY_S, isolation_level=None, cached_statements=512)
+
+        self._begin = "BEGIN IMMEDIATE" if purpose == "write" else "BEGIN"
+        self._engine = create_engine("sqlite://", creator=connect, poolclass=NullPool, hide_parameters=True)
+        self._conn = self._engine.connect()
+        try:
+            _set_up_sqlite(self._conn)
+            _enter_wal(self._conn)
+        except BaseException:
+            self.close()
+            raise
+
+    def begin(self) -> None:
+        """Open a transaction; a write waits for other processes, a minute at most."""
+        transaction = self._conn.begin()
+        try:
+            self._conn.exec_driver_sql(self._begin)
+        except BaseException:
+            transaction.rollback()
+            raise
+
+    def apply(self, call: Callable[[Connection], T]) -> T:
+        """Run one call inside the transaction."""
+        return call(self._conn)
+
+    def commit(self) -> None:
+        """Make it durable."""
+        self._conn.commit()
+
+    def rollback(self) -> None:
+        """Undo what the transaction did."""
+        self._conn.rollback()
+
+    def close(self) -> None:
+        """Close the connection; the last one folds the WAL back into the file."""
+        self._conn.close()
+        self._engine.dispose()
+
+
+class PostgresLink:
+    """A connection to a ledger on a server, reconnected by whoever made it, never by itself."""
+
+    def __init__(self, place: ServerPlace, purpose: Purpose) -> None:
+        async def connect() -> asyncpg.Connection:
+            return await asyncpg.connect(
+                place.dsn, timeout=BUSY_S, command_timeout=2 * BUSY_S, server_settings=_SERVER_SETTINGS
+            )
+
+        self._purpose: Purpose = purpose
+        self._loop = asyncio.new_event_loop()
+        self._engine = create_async_engine(
+            "postgresql+asyncpg://",
+            async_creator=connect,
+            poolclass=NullPool,
+            hide_parameters=True,
+            isolation_level="REPEATABLE READ" if purpose == "read" else "READ COMMITTED",
+        )
+        try:
+            self._conn: AsyncConnection = self._loop.run_until_complete(_opened(self._engine.connect()))
+            self._loop.run_until_complete(_keep_commits_durable(self._conn))
+        except BaseException:
+            self._loop.close()
+            raise
+
+    def begin(self) -> None:
+        """Open a transaction; a write waits for other processes, a minute at most."""
+        self._loop.run_until_complete(self._start())
+
+    async def _start(self) -> None:
+        await self._conn.begin()
+        if self._purpose == "write":
+            await self._conn.execute(_TAKE_TURN)
+
+    def apply(self, call: Callable[[Connection], T]) -> T:
+        """Run one call inside the transaction."""
+        return self._loop.run_until_complete(self._conn.run_sync(call))
+
+    def commit(self) -> None:
+        """Make it durable."""
+        self._loop.run_until_complete(self._conn.commit())
+
+    def rollback(self) -> None:
+        """Undo what the transaction did."""
+        self._loop.run_until_complete(self._conn.rollback())
+
+    def close(self) -> None:
+        """Close the connection and its loop, also when the server is gone."""
+        try:
+            self._loop.run_until_complete(self._shut())
+        finally:
+            self._loop.close()
+
+    async def _shut(self) -> None:
+        await self._conn.close()
+        await self._engine.dispose()
+
+
+def open_link(place: FilePlace | ServerPlace, purpose: Purpose) -> Link:
+    """A new connection for the calling thread."""
+    match place:
+        case FilePlace():
+            return SqliteLink(place, purpose)
+        case ServerPlace():
+            return PostgresLink(place, purpose)
+
+
+def _set_up_sqlite(conn: Connection) -> None:
+    for pragma in (
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        "wal_autocheckpoint = 2000",
+        "temp_store = MEMORY",
+    ):
+        conn.exec_driver_sql(f"PRAGMA {pragma}")
+    if sys.platform == "darwin":
+        conn.exec_driver_sql("PRAGMA fullfsync = ON")
+    conn.rollback()
+
+
+def _enter_wal(conn: Connection) -> None:
+    """WAL mode stays with the file; the first two to open it may collide, which no time-out covers."""
+    give_up_at = time.monotonic() + BUSY_S
+    while True:
+        try:
+            mode = conn.exec_driver_sql("PRAGMA journal_mode = WAL").scalar_one()
+            break
+        except OperationalError as error:
+            if "locked" not in str(error.orig) or time.monotonic() > give_up_at:
+                raise
+            time.sleep(0.02)
+        finally:
+            conn.rollback()
+    if mode != "wal":
+        raise sqlite3.OperationalError(f"unable to open in WAL mode, got {mode!r}")
+
+
+async def _opened(connecting: AsyncConnection) -> AsyncConnection:
+    return await connecting
+
+
+async def _keep_commits_durable(conn: AsyncConnection) -> None:
+    """A server may be told to answer before the disk has it; not for us."""
+    async with conn.begin():
+        if (await conn.execute(text("SHOW synchronous_commit"))).scalar_one() == "off":
+            await conn.execute(text("SET SESSION synchronous_commit = on"))
+
+
+_SERVER_SETTINGS = {
+    "application_name": "reelsweep",
+    "lock_timeout": f"{BUSY_S}s",
+    "idle_in_transaction_session_timeout": f"{BUSY_S}s",
+    "timezone": "UTC",
+}
+_TAKE_TURN = text(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")

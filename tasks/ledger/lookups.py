@@ -1,0 +1,95 @@
+"""Questions asked now and then: payloads, runs, a generation's attempts, prompts known before. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from reelsweep.tasks.ledger.reads import read_attempts
+from reelsweep.tasks.ledger.records import AttemptRecord
+from reelsweep.tasks.ledger.schema import attempts, generations, plan_rows, runs
+from sqlalchemy import Connection, bindparam, select
+
+_ASKED_AT_ONCE = 1_000
+
+
+def read_payload(conn: Connection, gateway: str, fingerprint: str) -> str:
+    """The canonical request of a generation. Raises LookupError."""
+    payload = conn.execute(
+        _PAYLOAD, {"b_gateway": gateway, "b_fingerprint": fingerprint}
+    ).scalar_one_or_none()
+    if payload is None:
+        raise LookupError(f"no plan in this ledger asks {gateway} for {fingerprint}")
+    return payload
+
+
+def read_attempts_of(conn: Connection, gateway: str, fingerprint: str) -> list[AttemptRecord]:
+    """A generation's attempts, oldest first."""
+    ids = conn.execute(_ATTEMPT_IDS, {"b_gateway": gateway, "b_fingerprint": fingerprint}).scalars().all()
+    found = read_attempts(conn, ids)
+    return [found[attempt_id] for attempt_id in ids]
+
+
+def knows_any_prompt(conn: Connection, out_id: str, prompt_ids: Sequence[str]) -> bool | None:
+    """Whether one of the prompts was ever planned in the OUT; None when nothing was."""
+    if conn.execute(_ANY_ROW, {"b_out": out_id}).first() is None:
+        return None
+    for at in range(0, len(prompt_ids), _ASKED_AT_ONCE):
+        asked = list(prompt_ids[at : at + _ASKED_AT_ONCE])
+        if conn.execute(_KNOWN_PROMPT, {"b_out": out_id, "b_prompts": asked}).first() is not None:
+            return True
+    return False
+
+
+def read_bought_before(conn: Connection, out_id: str, gateway: str) -> dict[str, str]:
+    """Fingerprints never paid for, and the one that was paid for in their place and left the plan."""
+    place = {"b_out": out_id, "b_gateway": gateway}
+    paid = {tuple(row[:-1]): row.request_fingerprint for row in conn.execute(_PAID_AND_GONE, place)}
+    if not paid:
+        return {}
+    asked = conn.execute(_ASKED_AND_UNPAID, place)
+    return {row.request_fingerprint: paid[tuple(row[:-1])] for row in asked if tuple(row[:-1]) in paid}
+
+
+def read_run_rows(conn: Connection, out_id: str | None) -> list[Mapping[str, Any]]:
+    """Runs by the columns of their table, oldest first."""
+    asked = select(runs).order_by(runs.c.started_at, runs.c.run_id)
+    if out_id is not None:
+        asked = asked.where(runs.c.out_id == out_id)
+    return [dict(row) for row in conn.execute(asked).mappings()]
+
+
+_BY_KEY = (
+    generations.c.gateway == bindparam("b_gateway"),
+    generations.c.request_fingerprint == bindparam("b_fingerprint"),
+)
+_PAYLOAD = select(generations.c.payload).where(*_BY_KEY)
+_ATTEMPT_IDS = (
+    select(attempts.c.attempt_id)
+    .join_from(attempts, generations, attempts.c.generation_id == generations.c.generation_id)
+    .where(*_BY_KEY)
+    .order_by(attempts.c.attempt_idx)
+)
+_ANY_ROW = select(plan_rows.c.row_key).where(plan_rows.c.out_id == bindparam("b_out")).limit(1)
+_KNOWN_PROMPT = (
+    select(plan_rows.c.row_key)
+    .where(
+        plan_rows.c.out_id == bindparam("b_out"),
+        plan_rows.c.prompt_id.in_(bindparam("b_prompts", expanding=True)),
+    )
+    .limit(1)
+)
+_SAME_REQUEST = (
+    plan_rows.c.prompt,
+    plan_rows.c.model,
+    plan_rows.c.seed,
+    plan_rows.c.sample_idx,
+    generations.c.request_fingerprint,
+)
+_OF_OUT = (
+    select(*_SAME_REQUEST)
+    .join_from(plan_rows, generations, plan_rows.c.generation_id == generations.c.generation_id)
+    .where(plan_rows.c.out_id == bindparam("b_out"), generations.c.gateway == bindparam("b_gateway"))
+)
+_PAID_AND_GONE = _OF_OUT.where(plan_rows.c.in_plan.is_(False), generations.c.num_purchases > 0)
+_ASKED_AND_UNPAID = _OF_OUT.where(plan_rows.c.in_plan, generations.c.num_purchases == 0)

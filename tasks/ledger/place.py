@@ -1,0 +1,150 @@
+"""Where a ledger is: its URL read, its file checked before anything is opened."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from reelsweep.prompts.errors import OutError, SettingsError
+from reelsweep.tasks.ledger.trouble import trouble
+
+_NETWORK = frozenset(
+    [
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb",
+        "smb2",
+        "smb3",
+        "smbfs",
+        "ncpfs",
+        "afs",
+        "ceph",
+        "lustre",
+        "gpfs",
+        "glusterfs",
+        "beegfs",
+        "pvfs2",
+        "orangefs",
+        "davfs",
+        "fuse.sshfs",
+        "fuse.s3fs",
+        "fuse.gcsfuse",
+        "fuse.rclone",
+        "fuse.goofys",
+        "fuse.glusterfs",
+        "fuse.juicefs",
+        "fuse.blobfuse",
+        "fuse.blobfuse2",
+        "fuse.mountpoint-s3",
+        "fuse.davfs",
+        "fuse.ceph",
+        "fuse.smbnetfs",
+        "fuse.gvfsd-fuse",
+        "fuse.google-drive-ocamlfuse",
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FilePlace:
+    """A SQLite file."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerPlace:
+    """A PostgreSQL database; its text hides the password."""
+
+    dsn: str
+
+    def __str__(self) -> str:
+        parts = urlsplit(self.dsn)
+        host = parts.netloc.rpartition("@")[2]
+        return urlunsplit((parts.scheme, host, parts.path, "", ""))
+
+    def __repr__(self) -> str:
+        return f"ServerPlace({str(self)!r})"
+
+
+def parse_place(url: str) -> FilePlace | ServerPlace:
+    """The place a ledger URL names: `sqlite:///path` or `postgresql://…`.
+
+    Raises SettingsError for any other scheme.
+    """
+    scheme, _, rest = url.partition("://")
+    match scheme:
+        case "sqlite" if rest.startswith("/") and len(rest) > 1:
+            return FilePlace(Path(rest[1:]).absolute())
+        case "postgresql" | "postgres" | "postgresql+asyncpg":
+            return ServerPlace(f"postgresql://{rest}")
+        case _:
+            raise SettingsError(
+                f"--ledger: got a URL of scheme {scheme[:30]!r}.",
+                "Give sqlite:///PATH or postgresql://USER@HOST/DATABASE.",
+            )
+
+
+def prepare_file(path: Path, mounts: str | None = None) -> None:
+    """Make sure of a ledger file that is ours alone (0600), on a disk of this machine.
+
+    `mounts` stands in for the kernel's list in tests. Raises OutError for a network file system,
+    TroubleError where the file cannot be made.
+    """
+    kind = network_file_system(path, _read_mounts() if mounts is None else mounts)
+    if kind is not None:
+        raise OutError(
+            f"Ledger {path}: SQLite is not safe on a network file system ({kind}).",
+            "Name a local file or a PostgreSQL server with --ledger.",
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise trouble(error, str(path)) from error
+    os.close(descriptor)
+    _sync_folder(path.parent)
+
+
+def network_file_system(path: Path, mounts: str) -> str | None:
+    """The type of the network file system a path lies on, None for a local one.
+
+    `mounts` has the form of /proc/self/mountinfo (proc(5)); empty where the system has none.
+    """
+    real = Path(os.path.realpath(path))
+    best: tuple[int, str | None] = (-1, None)
+    for line in mounts.splitlines():
+        fields, _, tail = line.partition(" - ")
+        point = fields.split(" ")[4].encode().decode("unicode_escape")
+        if real.is_relative_to(point) and len(point) >= best[0]:
+            best = (len(point), _network_kind(tail))
+    return best[1]
+
+
+def _network_kind(tail: str) -> str | None:
+    kind, _, options = tail.partition(" ")
+    if kind in _NETWORK or (kind == "9p" and "aname=drvfs" in options):
+        return kind
+    return None
+
+
+def _read_mounts() -> str:
+    mounts = Path("/proc/self/mountinfo")
+    return mounts.read_text(encoding="utf-8") if sys.platform == "linux" and mounts.exists() else ""
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

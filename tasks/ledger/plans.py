@@ -1,0 +1,215 @@
+"""A plan's rows in the ledger: what is new, what moved, what is no longer asked for.
+
+After `plan`, before anything is sent. A plan may have a million rows: it is recorded in short
+transactions, so that other runs get their turn, and only what differs is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from reelsweep.tasks.ledger.records import PlanDiff, PlanRow
+from reelsweep.tasks.ledger.schema import generations, outs, plan_rows
+from reelsweep.tasks.ledger.standing import derive
+from reelsweep.tasks.ledger.types import json_text
+from sqlalchemy import Connection, bindparam, func, insert, select, update
+
+_CHUNK = 2_000
+_STORED = tuple(
+    name
+    for name in (column.name for column in plan_rows.c)
+    if name not in ("out_id", "generation_id", "in_plan", "last_plan_hash", "digest", "created_at")
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanWish:
+    """A plan to record."""
+
+    out_id: str
+    gateway: str
+    plan_hash: str
+    now: datetime
+
+
+def record(
+    submit: Callable[[Callable[[Connection], Any]], Future[Any]], wish: PlanWish, rows: Iterable[PlanRow]
+) -> PlanDiff:
+    """Record a plan, a chunk of rows per transaction; blocks until it is durable.
+
+    The second of two rows with one key is kept beside the first, under the key with `#2` behind it.
+    """
+    before: int = submit(lambda conn: _count_in_plan(conn, wish.out_id)).result()
+    keys = _Keys()
+    new = kept = stayed = 0
+    for chunk in _chunks(keys.tell_apart(row) for row in rows):
+        found: _Found = submit(_Chunk(wish, chunk)).result()
+        new, kept, stayed = new + found.new, kept + found.kept, stayed + found.in_plan
+    left = before - stayed
+    submit(lambda conn: _close(conn, wish, keys.seen if left else None)).result()
+    return PlanDiff(new=new, kept=kept, left=left)
+
+
+class _Keys:
+    """Row keys of one plan, each once: eight bytes of hash tell a million apart."""
+
+    def __init__(self) -> None:
+        self.seen: set[int] = set()
+        self._repeats: dict[str, int] = {}
+
+    def tell_apart(self, row: PlanRow) -> PlanRow:
+        """The row itself, under a key of its own."""
+        if _short(row.row_key) not in self.seen:
+            self.seen.add(_short(row.row_key))
+            return row
+        self._repeats[row.row_key] = number = self._repeats.get(row.row_key, 1) + 1
+        other = replace(row, row_key=f"{row.row_key}#{number}")
+        self.seen.add(_short(other.row_key))
+        return other
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    new: int
+    kept: int
+    in_plan: int
+
+
+class _Chunk:
+    """One transaction: rows compared with those of the same key, and what differs written."""
+
+    def __init__(self, wish: PlanWish, rows: Sequence[PlanRow]) -> None:
+        self._wish = wish
+        self._rows = {row.row_key: row for row in rows}
+        self._digests = {row.row_key: _digest(row) for row in rows}
+
+    def __call__(self, conn: Connection) -> _Found:
+        known = {row.row_key: row for row in conn.execute(_KNOWN, self._asked())}
+        new = [row for key, row in self._rows.items() if key not in known]
+        changed = [self._rows[key] for key, found in known.items() if self._differs(key, found)]
+        if new or changed:
+            ids = self._generation_ids(conn, [*new, *changed])
+            if new:
+                conn.execute(insert(plan_rows), [self._row(row, ids) for row in new])
+            if changed:
+                conn.execute(_CHANGE, [self._change(row, ids) for row in changed])
+        in_plan = sum(row.in_plan for row in known.values())
+        return _Found(new=len(new), kept=len(known), in_plan=in_plan)
+
+    def _asked(self) -> dict[str, Any]:
+        return {"b_out": self._wish.out_id, "b_keys": list(self._rows)}
+
+    def _differs(self, key: str, found: Any) -> bool:
+        same = (self._rows[key].ordinal, self._digests[key]) == (found.ordinal, found.digest)
+        return not (same and found.in_plan)
+
+    def _generation_ids(self, conn: Connection, rows: Sequence[PlanRow]) -> dict[str, int]:
+        payloads = {row.request_fingerprint: row.payload for row in rows}
+        ids = self._known_ids(conn, list(payloads))
+        missing = [fingerprint for fingerprint in payloads if fingerprint not in ids]
+        if not missing:
+            return ids
+        conn.execute(insert(generations), [self._generation(name, payloads[name]) for name in missing])
+        return ids | self._known_ids(conn, missing)
+
+    def _known_ids(self, conn: Connection, fingerprints: Sequence[str]) -> dict[str, int]:
+        rows = conn.execute(_IDS, {"b_gateway": self._wish.gateway, "b_fingerprints": fingerprints})
+        return {row.request_fingerprint: row.generation_id for row in rows}
+
+    def _generation(self, fingerprint: str, payload: str) -> dict[str, Any]:
+        return {
+            "gateway": self._wish.gateway,
+            "request_fingerprint": fingerprint,
+            "payload": payload,
+            **_UNTRIED,
+        }
+
+    def _row(self, row: PlanRow, ids: dict[str, int]) -> dict[str, Any]:
+        return {
+            **{name: getattr(row, name) for name in _STORED},
+            "out_id": self._wish.out_id,
+            "generation_id": ids[row.request_fingerprint],
+            "in_plan": True,
+            "digest": self._digests[row.row_key],
+            "created_at": self._wish.now,
+        }
+
+    def _change(self, row: PlanRow, ids: dict[str, int]) -> dict[str, Any]:
+        values = {name: getattr(row, name) for name in _STORED if name != "row_key"}
+        return {
+            **{f"v_{name}": value for name, value in values.items()},
+            "b_out": self._wish.out_id,
+            "b_key": row.row_key,
+            "v_generation_id": ids[row.request_fingerprint],
+            "v_digest": self._digests[row.row_key],
+        }
+
+
+def _chunks(rows: Iterator[PlanRow]) -> Iterator[list[PlanRow]]:
+    while chunk := list(islice(rows, _CHUNK)):
+        yield chunk
+
+
+def _count_in_plan(conn: Connection, out_id: str) -> int:
+    return conn.execute(_COUNT, {"b_out": out_id}).scalar_one()
+
+
+def _close(conn: Connection, wish: PlanWish, seen: set[int] | None) -> None:
+    """Note which plan is the latest; rows of the one before that were not seen leave it."""
+    last = conn.execute(select(outs.c.plan_hash).where(outs.c.out_id == wish.out_id)).scalar_one_or_none()
+    if seen is not None:
+        keys = conn.execute(_IN_PLAN, {"b_out": wish.out_id}).scalars()
+        gone = [key for key in keys if _short(key) not in seen]
+        conn.execute(_LEAVE, [{"b_out": wish.out_id, "b_key": key, "b_last": last} for key in gone])
+    values = {"gateway": wish.gateway, "plan_hash": wish.plan_hash}
+    if last is None:
+        conn.execute(insert(outs).values(out_id=wish.out_id, **values))
+    else:
+        conn.execute(update(outs).where(outs.c.out_id == wish.out_id).values(**values))
+
+
+def _short(key: str) -> int:
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big")
+
+
+def _digest(row: PlanRow) -> str:
+    told = [getattr(row, name) for name in _STORED if name not in ("row_key", "ordinal")]
+    told.append(row.request_fingerprint)
+    return hashlib.blake2b(json_text(told).encode(), digest_size=16).hexdigest()
+
+
+_UNTRIED = asdict(derive(()))
+_COUNT = (
+    select(func.count())
+    .select_from(plan_rows)
+    .where(plan_rows.c.out_id == bindparam("b_out"), plan_rows.c.in_plan)
+)
+_KNOWN = select(plan_rows.c.row_key, plan_rows.c.ordinal, plan_rows.c.digest, plan_rows.c.in_plan).where(
+    plan_rows.c.out_id == bindparam("b_out"), plan_rows.c.row_key.in_(bindparam("b_keys", expanding=True))
+)
+_IDS = select(generations.c.request_fingerprint, generations.c.generation_id).where(
+    generations.c.gateway == bindparam("b_gateway"),
+    generations.c.request_fingerprint.in_(bindparam("b_fingerprints", expanding=True)),
+)
+_IN_PLAN = select(plan_rows.c.row_key).where(plan_rows.c.out_id == bindparam("b_out"), plan_rows.c.in_plan)
+_ONE = (plan_rows.c.out_id == bindparam("b_out"), plan_rows.c.row_key == bindparam("b_key"))
+_CHANGE = (
+    update(plan_rows)
+    .where(*_ONE)
+    .values(
+        {
+            **{name: bindparam(f"v_{name}") for name in _STORED if name != "row_key"},
+            "generation_id": bindparam("v_generation_id"),
+            "digest": bindparam("v_digest"),
+            "in_plan": True,
+            "last_plan_hash": None,
+        }
+    )
+)
+_LEAVE = update(plan_rows).where(*_ONE).values(in_plan=False, last_plan_hash=bindparam("b_last"))

@@ -1,0 +1,62 @@
+"""The one reader: questions from any thread or event loop, each answered from one state of the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from typing import TypeVar
+
+from reelsweep.tasks.ledger.link import Link
+from reelsweep.tasks.ledger.trouble import is_database_error, is_disconnect, trouble
+from sqlalchemy import Connection
+
+T = TypeVar("T")
+
+
+class Reader:
+    """A thread with one connection beside the writer's."""
+
+    def __init__(self, connect: Callable[[], Link], place: str) -> None:
+        self._connect = connect
+        self._place = place
+        self._link: Link | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger-reader")
+
+    def submit(self, call: Callable[[Connection], T]) -> Future[T]:
+        """Ask; the future holds the answer, or TroubleError."""
+        return self._thread.submit(self._ask, call)
+
+    def close(self) -> None:
+        """Answer what was asked, then end the thread."""
+        self._thread.submit(self._disconnect).result()
+        self._thread.shutdown()
+
+    def _ask(self, call: Callable[[Connection], T]) -> T:
+        try:
+            return self._ask_once(call)
+        except Exception as error:
+            if not is_database_error(error):
+                raise
+            self._disconnect()
+            if not is_disconnect(error):
+                raise trouble(error, self._place) from error
+        try:
+            return self._ask_once(call)
+        except Exception as error:
+            raise trouble(error, self._place) if is_database_error(error) else error from error
+
+    def _ask_once(self, call: Callable[[Connection], T]) -> T:
+        if self._link is None:
+            self._link = self._connect()
+        self._link.begin()
+        try:
+            return self._link.apply(call)
+        finally:
+            self._link.rollback()
+
+    def _disconnect(self) -> None:
+        link, self._link = self._link, None
+        if link is not None:
+            with suppress(Exception):
+                link.close()

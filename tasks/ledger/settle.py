@@ -1,0 +1,248 @@
+"""What came of an attempt: noted at first sight, answered, stored, settled.
+
+Receiving is never fenced: an outcome is taken by attempt id, however late, whoever owned it. A success
+is never taken back. All of it runs inside the writer's transaction, and twice comes to the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from reelsweep.tasks.gateway.outcome import Billed, Outcome
+from reelsweep.tasks.ledger.entries import Entry, change, read_entry
+from reelsweep.tasks.ledger.records import Answer, ManifestStatus, ResultRecord
+from reelsweep.tasks.ledger.schema import results
+from reelsweep.tasks.ledger.standing import State, Trace, is_success
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+_FETCHED_LATER: frozenset[ManifestStatus] = frozenset({"in_progress", "failed_to_download"})
+
+
+def note(
+    conn: Connection,
+    attempt_id: str,
+    *,
+    task_id: str | None,
+    status_url: str | None,
+    first_event_at: datetime | None,
+) -> None:
+    """Keep what is seen while the stream is open."""
+    entry = read_entry(conn, attempt_id)
+    seen = {"gateway_task_id": task_id, "status_url": status_url, "first_event_at": first_event_at}
+    change(conn, entry, {name: value for name, value in seen.items() if value is not None}, keep_claim=True)
+
+
+def answer(conn: Connection, attempt_id: str, answer: Answer, now: datetime) -> None:
+    """Take the outcome of an attempt."""
+    entry = read_entry(conn, attempt_id)
+    if is_success(entry.trace) or entry.trace.state == "surplus":
+        return
+    state = _state_after(entry, answer)
+    status: ManifestStatus = "in_progress" if state == "answered" else answer.manifest_status
+    for choice in answer.outcome.choices:
+        values = {
+            "status": status,
+            "video_url": choice.video_url if state in ("answered", "surplus") else None,
+            "text": choice.text,
+            "tool_calls": choice.tool_calls,
+            "finish_reason": choice.finish_reason,
+        }
+        _write_result(conn, attempt_id, choice.choice_idx, values)
+    values = {"state": state, "status": status, **_outcome_columns(answer, entry.trace, now)}
+    if state == "surplus" and _is_paid_already(entry, answer):
+        values |= {"billed": "no", **_money_columns(entry.trace, "no", None)}
+    after = change(conn, entry, values, keep_claim=state == "answered")
+    if state == "answered":
+        _refund_same_sale(conn, after)
+    _erase_when_done(conn, after)
+
+
+def stored(
+    conn: Connection, attempt_id: str, choice_idx: int, *, sha256: str, size_bytes: int, file_name: str
+) -> None:
+    """Record what a downloaded file is, before it is renamed."""
+    values = {"sha256": sha256, "size_bytes": size_bytes, "file_name": file_name}
+    _write_result(conn, attempt_id, choice_idx, values)
+
+
+def settle(
+    conn: Connection, attempt_id: str, records: Sequence[ResultRecord], status: ManifestStatus, now: datetime
+) -> None:
+    """End an attempt with its results; the generation stands as `status`, a later fetch apart."""
+    entry = read_entry(conn, attempt_id)
+    if is_success(entry.trace):
+        return
+    for record in records:
+        _write_result(conn, attempt_id, record.choice_idx, _settled_columns(record))
+    state = _state_settled(entry, status)
+    values: dict[str, Any] = {"state": state, "status": status}
+    if entry.trace.kind is None:
+        values["completed_at"] = now
+    after = change(conn, entry, values)
+    if status not in ("success", "in_progress"):
+        after = _promote_surplus(conn, after)
+    _erase_when_done(conn, after)
+
+
+def decide(conn: Connection, attempt_id: str, billed: Billed, cost_musd: int | None, source: str) -> None:
+    """A bill says what an attempt cost; its fate stays what it is."""
+    entry = read_entry(conn, attempt_id)
+    values = {"billed": billed, "cost_source": source, **_money_columns(entry.trace, billed, cost_musd)}
+    change(conn, entry, values, keep_claim=True)
+
+
+def _state_after(entry: Entry, answer: Answer) -> State:
+    if answer.outcome.status in ("succeeded", "submitted") or answer.manifest_status == "in_progress":
+        rival = any(_has_result(trace) for trace in entry.others)
+        return "surplus" if rival and answer.outcome.status == "succeeded" else "answered"
+    return "unknown" if answer.manifest_status == "unknown" else "settled"
+
+
+def _has_result(trace: Trace) -> bool:
+    return is_success(trace) or (trace.state == "answered" and trace.kind == "succeeded")
+
+
+def _state_settled(entry: Entry, status: ManifestStatus) -> State:
+    if status == "success" and any(is_success(trace) for trace in entry.others):
+        return "surplus"
+    if status == "unknown":
+        return "unknown"
+    return "answered" if status in _FETCHED_LATER else "settled"
+
+
+def _outcome_columns(answer: Answer, trace: Trace, now: datetime) -> dict[str, Any]:
+    outcome = answer.outcome
+    return {
+        "kind": outcome.status,
+        "retry": outcome.retry,
+        "http_status": outcome.http_status,
+        "error_type": outcome.error_type,
+        "error_code": outcome.error_code,
+        "error_message": outcome.error_message,
+        "refused_at": outcome.refused_at,
+        "request_id": outcome.request_id,
+        "completion_id": outcome.completion_id,
+        "gateway_task_id": outcome.task_id or trace.gateway_task_id,
+        "status_url": outcome.status_url or trace.status_url,
+        "video_host": _host_of(outcome),
+        "served_model": outcome.served_model,
+        "system_fingerprint": outcome.system_fingerprint,
+        "finish_reason": outcome.finish_reason,
+        "usage_prompt_tokens": outcome.usage.prompt_tokens,
+        "usage_completion_tokens": outcome.usage.completion_tokens,
+        "transcript": answer.transcript,
+        "wire_sha256": answer.wire_sha256,
+        "billed": answer.billed,
+        "cost_source": answer.cost_source,
+        "completed_at": now,
+        **_money_columns(trace, answer.billed, answer.cost_musd),
+    }
+
+
+def _money_columns(trace: Trace, billed: Billed, cost_musd: int | None) -> dict[str, Any]:
+    """Settled or refunded, nothing stays reserved; else all of it does."""
+    priced = trace.reserved_musd is not None
+    if billed == "no":
+        return {"cost_musd": None, "reserved_musd": 0 if priced else None}
+    if billed == "yes" and cost_musd is not None:
+        return {"cost_musd": cost_musd, "reserved_musd": 0 if priced else None}
+    return {"cost_musd": None}
+
+
+def _host_of(outcome: Outcome) -> str | None:
+    if outcome.video_url is None:
+        return None
+    try:
+        return urlsplit(outcome.video_url).hostname
+    except ValueError:
+        return None
+
+
+def _promote_surplus(conn: Connection, entry: Entry) -> Entry:
+    """The result we relied on is no good: a second one whose address is still known takes its place."""
+    for trace in entry.others:
+        if trace.state == "surplus" and conn.execute(_HAS_URL, {"b_attempt": trace.attempt_id}).first():
+            return change(conn, replace(entry, trace=trace), {"state": "answered", "status": "in_progress"})
+    return entry
+
+
+def _is_paid_already(entry: Entry, answer: Answer) -> bool:
+    """Whether the gateway gave the same job twice for one key: one sale, settled with the other attempt."""
+    outcome = answer.outcome
+    jobs = {outcome.task_id or entry.trace.gateway_task_id, outcome.completion_id} - {None}
+    return any(
+        _is_same_sale(trace, entry.trace.idempotency_key, jobs)
+        for trace in entry.others
+        if _has_result(trace)
+    )
+
+
+def _refund_same_sale(conn: Connection, entry: Entry) -> None:
+    """An earlier POST under this key, cut after it named the same job, is this sale and no other."""
+    jobs = {entry.trace.gateway_task_id, entry.trace.completion_id} - {None}
+    for trace in entry.others:
+        if trace.state == "unknown" and _is_same_sale(trace, entry.trace.idempotency_key, jobs):
+            rival = replace(entry, trace=trace)
+            entry = change(
+                conn, rival, {"billed": "no", **_money_columns(trace, "no", None)}, keep_claim=True
+            )
+
+
+def _is_same_sale(trace: Trace, key: str, jobs: Set[str | None]) -> bool:
+    return trace.idempotency_key == key and bool({trace.gateway_task_id, trace.completion_id} & jobs)
+
+
+def _erase_when_done(conn: Connection, entry: Entry) -> None:
+    """Addresses of videos are secrets that expire: gone as soon as nobody will fetch them."""
+    won = any(is_success(trace) for trace in entry.traces)
+    kept: Set[State] = set() if won else {"answered", "surplus"}
+    done = [trace.attempt_id for trace in entry.traces if trace.state not in kept]
+    if done:
+        conn.execute(_ERASE, {"b_attempts": done})
+
+
+def _settled_columns(record: ResultRecord) -> dict[str, Any]:
+    """What a settled choice says; what is not said again stays as the answer had it."""
+    known = {name: getattr(record, name) for name in _SETTLED_COLUMNS}
+    values = {name: value for name, value in known.items() if value}
+    return {
+        "status": record.status,
+        "error_type": record.error_type,
+        "error_message": record.error_message,
+        "download_s": record.download_s,
+        **values,
+    }
+
+
+def _write_result(conn: Connection, attempt_id: str, choice_idx: int, values: Mapping[str, Any]) -> None:
+    where = (results.c.attempt_id == attempt_id, results.c.choice_idx == choice_idx)
+    if conn.execute(update(results).where(*where).values(**values)).rowcount:
+        return
+    row: dict[str, Any] = {"status": "in_progress", "facts": {}, **values}
+    conn.execute(insert(results), {"attempt_id": attempt_id, "choice_idx": choice_idx, **row})
+
+
+_SETTLED_COLUMNS = (
+    "file_name",
+    "sha256",
+    "size_bytes",
+    "mime_type",
+    "text",
+    "tool_calls",
+    "finish_reason",
+    "facts",
+)
+_HAS_URL = select(results.c.choice_idx).where(
+    results.c.attempt_id == bindparam("b_attempt"), results.c.video_url.is_not(None)
+)
+_ERASE = (
+    update(results)
+    .where(
+        results.c.attempt_id.in_(bindparam("b_attempts", expanding=True)), results.c.video_url.is_not(None)
+    )
+    .values(video_url=None)
+)
