@@ -61,8 +61,7 @@ class Census:
             case _:
                 pass
 
-    @property
-    def num_shared(self) -> int:
+    def count_shared(self) -> int:
         """Cells whose fingerprint came earlier."""
         return len(self._rows) - len(set(self._each_digest()))
 

@@ -99,7 +99,7 @@ class Lineage:
                 problems.add(index, "follows", f"got {row.follows!r}, which is no prompt_id of this table")
 
     def _parents_first(self, problems: Problems) -> Iterator[int]:
-        """Every row after the rows it follows: depth first, on a stack of its own, since chains may be long."""
+        """Every row after the rows it follows: depth first, on a stack, since chains may be long."""
         begun: set[int] = set()
         done: set[int] = set()
         for start in self._rows:

@@ -80,14 +80,15 @@ def make_plan(table: Table, settings: PlanSettings, *, load_image: ImageLoader |
     census.check_outputs(problems)
     if found := problems.sorted():
         raise TableError(table.name, found)
+    num_shared = census.count_shared()
     return Plan(
         table=table,
         settings=settings,
         plan_hash=census.plan_hash(),
         num_rows=census.num_rows,
-        num_shared=census.num_shared,
+        num_shared=num_shared,
         columns=use,
-        warnings=tuple(_warnings(table, settings, overrides, source.num_empty, census.num_shared)),
+        warnings=tuple(_warnings(table, settings, overrides, source.num_empty, num_shared)),
         _source=source,
         _digests=bytes(census.digests),
     )
