@@ -14,6 +14,7 @@ from reelsweep.tasks.ledger.schema import budgets
 from reelsweep.tasks.ledger.standing import Money
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, insert, select, update
 
+NoRoom = Literal["skipped_budget", "budget_wait"]
 ALL = -1
 """The slot that sums the whole ledger."""
 _SLOT_S = 900
@@ -49,14 +50,11 @@ def slot_of(instant: datetime) -> int:
 def day_of(instant: datetime, zone: tzinfo) -> Day:
     """The calendar day of an instant in a time zone, 23 to 25 hours long."""
     midnight = instant.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
-    return Day(
-        slot_of(midnight), slot_of((midnight.replace(tzinfo=None) + timedelta(days=1)).replace(tzinfo=zone))
-    )
+    tomorrow = (midnight.replace(tzinfo=None) + timedelta(days=1)).replace(tzinfo=zone)
+    return Day(slot_of(midnight), slot_of(tomorrow))
 
 
-def reserve(
-    conn: Connection, musd: int, now: datetime, caps: Caps
-) -> Literal["skipped_budget", "budget_wait"] | None:
+def reserve(conn: Connection, musd: int, now: datetime, caps: Caps) -> NoRoom | None:
     """Reserve the worst case of one POST, or say why it does not fit.
 
     It waits while refunds of what is in flight may still make room, and is skipped when they cannot.
@@ -99,7 +97,7 @@ def _fits(musd: int, caps: Caps, day: Day, used: ColumnElement[int]) -> list[Col
     return conditions
 
 
-def _day_sum(day: Day, used: ColumnElement[int]) -> Select[tuple[int]]:
+def _day_sum(day: Day, used: ColumnElement[int]) -> Select[int]:
     return select(func.coalesce(func.sum(used), 0)).where(_within(day)).correlate(None)
 
 

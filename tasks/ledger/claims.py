@@ -57,9 +57,9 @@ def claim(conn: Connection, wish: Wish) -> Claim | Declined:
 
     Raises LookupError for a generation that no plan asked for.
     """
-    written = conn.execute(_WRITTEN, {"b_attempt": wish.attempt_id}).one_or_none()
+    written = conn.execute(_WRITTEN, {"b_attempt": wish.attempt_id}).mappings().one_or_none()
     if written is not None:
-        return Claim(**written._mapping)
+        return Claim(**written)
     generation = _generation(conn, wish.gateway, wish.request.request_fingerprint)
     traces = read_traces(conn, generation.generation_id)
     refusal = _obstacle(conn, wish, traces) or _reserve(conn, wish)
@@ -80,9 +80,7 @@ def withdraw(conn: Connection, attempt_id: str, reason: str, now: datetime) -> N
     if entry.trace.state == "withdrawn":
         return
     if entry.trace.state not in ("intent", "unknown") or entry.trace.kind is not None:
-        raise ValueError(
-            f"attempt {attempt_id} is {entry.trace.state}; only what was never sent can be withdrawn"
-        )
+        raise ValueError(f"attempt {attempt_id} was sent: it is {entry.trace.state}")
     values: dict[str, Any] = {
         "state": "withdrawn",
         "status": "planned",
@@ -98,9 +96,7 @@ def cut(conn: Connection, run_id: str) -> int:
     """A run sends no more: what it had in flight is unknown, what it held is free. Counts the unknown."""
     in_flight = conn.execute(_IN_FLIGHT, {"b_run": run_id}).scalars().all()
     for attempt_id in in_flight:
-        change(
-            conn, read_entry(conn, attempt_id), {"state": "unknown", "status": "unknown", "billed": "maybe"}
-        )
+        change(conn, read_entry(conn, attempt_id), _UNKNOWN)
     conn.execute(_FREE, {"b_held_by": run_id})
     return len(in_flight)
 
@@ -234,6 +230,7 @@ def _nothing(trace: Trace) -> int | None:
     return None if trace.reserved_musd is None else 0
 
 
+_UNKNOWN = {"state": "unknown", "status": "unknown", "billed": "maybe"}
 _WRITTEN = select(
     attempts.c.attempt_id, attempts.c.purchase_idx, attempts.c.attempt_idx, attempts.c.idempotency_key
 ).where(attempts.c.attempt_id == bindparam("b_attempt"))

@@ -23,7 +23,7 @@ def uptime_s() -> float:
 
 
 def read_boot_id() -> str:
-    """Names the start of this machine that `uptime_s` counts from; empty where the system has no name for it."""
+    """Names the start of this machine that `uptime_s` counts from; empty where it has no name."""
     file = Path("/proc/sys/kernel/random/boot_id")
     return file.read_text(encoding="ascii").strip() if file.exists() else ""
 

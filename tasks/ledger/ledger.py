@@ -238,7 +238,7 @@ class Ledger:
         return await self._write(lambda conn: claims.adopt(conn, attempt_id, run_id, uptime))
 
     async def skip(self, gateway: str, fingerprint: str, status: ManifestStatus) -> None:
-        """Note why a generation is not sent (skipped_budget, skipped_parent, cancelled), until it is claimed."""
+        """Note why a generation is not sent (`skipped_budget`, `cancelled`, …), until it is claimed."""
         await self._write(lambda conn: claims.skip(conn, gateway, fingerprint, status))
 
     # Money
@@ -246,7 +246,7 @@ class Ledger:
     async def set_budget(
         self, total_musd: int | None, day_musd: int | None = None, zone: tzinfo = UTC
     ) -> None:
-        """Cap what this process may claim: of all the ledger ever settled and reserved, and per calendar day."""
+        """Cap what this process claims, by all the ledger settled and reserved, ever and per calendar day."""
         self._caps = Caps(total_musd=total_musd, day_musd=day_musd, zone=zone)
 
     async def spend(self) -> Spend:
@@ -272,7 +272,7 @@ class Ledger:
         return await self._read(lambda conn: lookups.read_attempts_of(conn, gateway, fingerprint))
 
     async def unfinished(self, out_id: str) -> list[AttemptRecord]:
-        """Attempts to recover or fetch, newest first: paid or maybe paid, no success, in no live run's hands."""
+        """Attempts to recover or fetch, newest first: maybe paid, no success, in no live run's hands."""
 
         def read(conn: Connection) -> list[AttemptRecord]:
             return list(reads.read_attempts(conn, reads.read_unfinished(conn, out_id)).values())
@@ -289,7 +289,7 @@ class Ledger:
         return await self._read(lambda conn: lookups.knows_any_prompt(conn, out_id, asked))
 
     async def bought_before(self, out_id: str, gateway: str) -> dict[str, str]:
-        """Unbought fingerprints in the plan whose prompt, model and seed were paid for under another, that left it."""
+        """Fingerprints to buy → those paid for, for the same prompt, model and seed, that left the plan."""
         return await self._read(lambda conn: lookups.read_bought_before(conn, out_id, gateway))
 
     async def tally(self, out_id: str, run_id: str | None = None) -> Tally:

@@ -11,13 +11,14 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable
-from typing import Literal, Protocol, TypeVar
+from functools import partial
+from typing import Any, Literal, Protocol, TypeVar
 
 import asyncpg
 from reelsweep.tasks.ledger.place import FilePlace, ServerPlace
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 T = TypeVar("T")
@@ -88,23 +89,17 @@ class PostgresLink:
     """A connection to a ledger on a server, reconnected by whoever made it, never by itself."""
 
     def __init__(self, place: ServerPlace, purpose: Purpose) -> None:
-        async def connect() -> asyncpg.Connection:
-            return await asyncpg.connect(
-                place.dsn, timeout=BUSY_S, command_timeout=2 * BUSY_S, server_settings=_SERVER_SETTINGS
-            )
-
         self._purpose: Purpose = purpose
         self._loop = asyncio.new_event_loop()
         self._engine = create_async_engine(
             "postgresql+asyncpg://",
-            async_creator=connect,
+            async_creator=partial(_connect, place.dsn),
             poolclass=NullPool,
             hide_parameters=True,
             isolation_level="REPEATABLE READ" if purpose == "read" else "READ COMMITTED",
         )
         try:
-            self._conn: AsyncConnection = self._loop.run_until_complete(_opened(self._engine.connect()))
-            self._loop.run_until_complete(_keep_commits_durable(self._conn))
+            self._conn: AsyncConnection = self._loop.run_until_complete(_opened(self._engine))
         except BaseException:
             self._loop.close()
             raise
@@ -152,12 +147,7 @@ def open_link(place: FilePlace | ServerPlace, purpose: Purpose) -> Link:
 
 
 def _set_up_sqlite(conn: Connection) -> None:
-    for pragma in (
-        "synchronous = FULL",
-        "foreign_keys = ON",
-        "wal_autocheckpoint = 2000",
-        "temp_store = MEMORY",
-    ):
+    for pragma in _PRAGMAS:
         conn.exec_driver_sql(f"PRAGMA {pragma}")
     if sys.platform == "darwin":
         conn.exec_driver_sql("PRAGMA fullfsync = ON")
@@ -181,17 +171,21 @@ def _enter_wal(conn: Connection) -> None:
         raise sqlite3.OperationalError(f"unable to open in WAL mode, got {mode!r}")
 
 
-async def _opened(connecting: AsyncConnection) -> AsyncConnection:
-    return await connecting
+async def _connect(dsn: str) -> Any:
+    connect: Any = asyncpg.connect
+    return await connect(dsn, timeout=BUSY_S, command_timeout=2 * BUSY_S, server_settings=_SERVER_SETTINGS)
 
 
-async def _keep_commits_durable(conn: AsyncConnection) -> None:
-    """A server may be told to answer before the disk has it; not for us."""
+async def _opened(engine: AsyncEngine) -> AsyncConnection:
+    """A connection on which a commit answers only when the disk has it, whatever the server is told."""
+    conn = await engine.connect()
     async with conn.begin():
         if (await conn.execute(text("SHOW synchronous_commit"))).scalar_one() == "off":
             await conn.execute(text("SET SESSION synchronous_commit = on"))
+    return conn
 
 
+_PRAGMAS = ("synchronous = FULL", "foreign_keys = ON", "wal_autocheckpoint = 2000", "temp_store = MEMORY")
 _SERVER_SETTINGS = {
     "application_name": "reelsweep",
     "lock_timeout": f"{BUSY_S}s",

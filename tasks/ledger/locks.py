@@ -94,7 +94,8 @@ class AdvisoryLock:
             if not is_database_error(error):
                 raise
             self.release()
-        return self._link is not None
+            return False
+        return True
 
     def release(self) -> None:
         """Give it up by closing its connection."""

@@ -11,42 +11,10 @@ from urllib.parse import urlsplit, urlunsplit
 from reelsweep.prompts.errors import OutError, SettingsError
 from reelsweep.tasks.ledger.trouble import trouble
 
-_NETWORK = frozenset(
-    [
-        "nfs",
-        "nfs4",
-        "cifs",
-        "smb",
-        "smb2",
-        "smb3",
-        "smbfs",
-        "ncpfs",
-        "afs",
-        "ceph",
-        "lustre",
-        "gpfs",
-        "glusterfs",
-        "beegfs",
-        "pvfs2",
-        "orangefs",
-        "davfs",
-        "fuse.sshfs",
-        "fuse.s3fs",
-        "fuse.gcsfuse",
-        "fuse.rclone",
-        "fuse.goofys",
-        "fuse.glusterfs",
-        "fuse.juicefs",
-        "fuse.blobfuse",
-        "fuse.blobfuse2",
-        "fuse.mountpoint-s3",
-        "fuse.davfs",
-        "fuse.ceph",
-        "fuse.smbnetfs",
-        "fuse.gvfsd-fuse",
-        "fuse.google-drive-ocamlfuse",
-    ]
-)
+_NETWORK = {"nfs", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "ncpfs", "afs", "ceph", "lustre"}
+_NETWORK |= {"gpfs", "glusterfs", "beegfs", "pvfs2", "orangefs", "davfs"}
+_NETWORK_FUSE = {"sshfs", "s3fs", "gcsfuse", "rclone", "goofys", "glusterfs", "juicefs", "ceph", "davfs"}
+_NETWORK_FUSE |= {"blobfuse", "blobfuse2", "mountpoint-s3", "smbnetfs", "gvfsd-fuse"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +100,9 @@ def network_file_system(path: Path, mounts: str) -> str | None:
 
 def _network_kind(tail: str) -> str | None:
     kind, _, options = tail.partition(" ")
-    if kind in _NETWORK or (kind == "9p" and "aname=drvfs" in options):
-        return kind
-    return None
+    over_network = kind in _NETWORK or kind.removeprefix("fuse.") in _NETWORK_FUSE
+    windows_drive = kind == "9p" and "aname=drvfs" in options
+    return kind if over_network or windows_drive else None
 
 
 def _read_mounts() -> str:

@@ -20,6 +20,7 @@ from reelsweep.tasks.ledger.standing import derive
 from reelsweep.tasks.ledger.types import json_text
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
+Submit = Callable[[Callable[[Connection], Any]], Future[Any]]
 _CHUNK = 2_000
 _STORED = tuple(
     name
@@ -38,9 +39,7 @@ class PlanWish:
     now: datetime
 
 
-def record(
-    submit: Callable[[Callable[[Connection], Any]], Future[Any]], wish: PlanWish, rows: Iterable[PlanRow]
-) -> PlanDiff:
+def record(submit: Submit, wish: PlanWish, rows: Iterable[PlanRow]) -> PlanDiff:
     """Record a plan, a chunk of rows per transaction; blocks until it is durable.
 
     The second of two rows with one key is kept beside the first, under the key with `#2` behind it.

@@ -75,7 +75,7 @@ def read_runs(conn: Connection) -> dict[str, RunFacts]:
 
 
 def read_unfinished(conn: Connection, out_id: str) -> list[str]:
-    """Attempts to ask about or to fetch, newest first: paid or maybe paid, without a success, in no live run's hands."""
+    """Attempts to recover or fetch, newest first: maybe paid, no success, in no live run's hands."""
     live = set(conn.execute(_LIVE).scalars())
     rows = conn.execute(_UNFINISHED, {"b_out": out_id})
     return [row.attempt_id for row in rows if row.run_id not in live]

@@ -224,7 +224,7 @@ class AttemptRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One plan row joined with its generation and the attempt that speaks for it: what the manifest is made of.
+    """One plan row with its generation and the attempt that speaks for it: what the manifest is made of.
 
     `attempt` is the successful attempt where there is one, else the latest.
     """
@@ -239,7 +239,7 @@ class Line:
     num_attempts: int
     num_purchases: int
     cost_musd: int | None
-    """What all attempts of this generation settled; carried by the first line that shares it, 0 on the others."""
+    """What all attempts of this generation settled; on the first line that shares it, 0 on the others."""
     reserved_musd: int | None
     created_at: datetime
     started_at: datetime | None

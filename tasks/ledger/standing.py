@@ -65,7 +65,7 @@ class Derived:
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """Micro-dollars of one attempt: settled, reserved while refunds may come, reserved till a bill decides."""
+    """Micro-dollars: settled, reserved while refunds may come, reserved until a bill decides."""
 
     settled: int = 0
     open: int = 0
@@ -160,17 +160,15 @@ def _speaker(sent: Sequence[Trace]) -> Trace | None:
     that is not merely refunded, for an earlier purchase of unknown fate outweighs a later refund.
     """
     later_first = list(reversed(sent))
-    wishes = (
-        is_success,
-        lambda trace: trace.state == "answered",
-        lambda trace: trace.state == "intent",
-        lambda trace: not is_refunded(trace) and trace.state != "surplus",
-    )
-    for wish in wishes:
-        for trace in later_first:
-            if wish(trace):
-                return trace
-    return later_first[0] if later_first else None
+    return min(later_first, key=_rank, default=None)
+
+
+def _rank(trace: Trace) -> int:
+    if is_success(trace):
+        return 0
+    if trace.state in ("answered", "intent"):
+        return 1 if trace.state == "answered" else 2
+    return 4 if is_refunded(trace) or trace.state == "surplus" else 3
 
 
 def _place(speaker: Trace | None) -> tuple[ManifestStatus, NextStep]:
