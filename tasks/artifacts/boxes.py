@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import BinaryIO
 
 from reelsweep.tasks.artifacts.facts import InvalidVideo
@@ -35,7 +36,9 @@ def check_boxes(file: BinaryIO, size_bytes: int) -> tuple[Box, ...]:
     Whole means: each box ends inside the box or file around it, there is a `moov` and media data, and no
     table of samples points behind the end of the file.
     """
-    boxes = tuple(_walk(file, 0, size_bytes, 0))
+    boxes = tuple(islice(_walk(file, 0, size_bytes, 0), MAX_BOXES + 1))
+    if len(boxes) > MAX_BOXES:
+        raise InvalidVideo("the file has more boxes than a video has")
     kinds = {box.kind for box in boxes if box.depth == 0}
     if b"moov" not in kinds:
         raise InvalidVideo("the file has no moov box: it is cut, or no video")
@@ -50,14 +53,13 @@ def check_boxes(file: BinaryIO, size_bytes: int) -> tuple[Box, ...]:
 
 
 def _walk(file: BinaryIO, start: int, end: int, depth: int) -> Iterator[Box]:
-    at, seen = start, 0
+    at = start
     while at < end:
         box = _box_at(file, at, end, depth)
         if box is None:
             return
-        seen += 1
-        if seen > MAX_BOXES or depth > MAX_DEPTH:
-            raise InvalidVideo("the file has more boxes than a video has")
+        if depth > MAX_DEPTH:
+            raise InvalidVideo("the file has boxes inside boxes without end")
         yield box
         if box.kind in FOLDERS:
             yield from _walk(file, box.start, box.end, depth + 1)
