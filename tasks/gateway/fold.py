@@ -101,7 +101,7 @@ class Reader:
             self._fold(event)
 
     def end(self, cut: str | None = None) -> Outcome:
-        """The Outcome of everything fed; `cut` (reset, idle, timeout, client) where it did not end by itself."""
+        """The Outcome of all that was fed; `cut` is reset, idle, timeout or client, None for a clean end."""
         for event in self._decoder.end():
             self._fold(event)
         return judge(self._evidence(cut))

@@ -50,8 +50,10 @@ def read_status(
     if not terms.is_ok:
         return _by_status(evidence)
     fault = fault_of(value)
-    if fault is not None and found.state != "running" and not found.videos:
+    if fault is not None and found.state == "failed":
         return failed(evidence, (), classify(fault, http_status=200), fault)
+    if fault is not None and found.state is None and not found.videos:
+        return incomplete(evidence, (), error_type="not_found", fault=fault)
     if found.state == "running":
         return _running(evidence)
     if found.videos:
@@ -61,7 +63,7 @@ def read_status(
         )
         return outcome_of(evidence, choices, status="succeeded", retry=None, billed="yes")
     if found.state == "completed":
-        return _completed(evidence, value)
+        return _completed(evidence)
     return incomplete(evidence, (), fault=Fault(message="the status page says nothing about the job"))
 
 
@@ -132,7 +134,7 @@ def _by_status(evidence: Evidence) -> Outcome:
     )
 
 
-def _completed(evidence: Evidence, value: JsonObject) -> Outcome:
+def _completed(evidence: Evidence) -> Outcome:
     """Finished without an address: the content's, where the job has an id and the gateway a base."""
     base_url, task_id = evidence.terms.base_url, evidence.task_id
     if not base_url or not task_id or not _is_plain(task_id):
