@@ -7,15 +7,17 @@ import time
 
 import orjson
 from reelsweep.tasks.sandbox.answers import Reset, SentSteps, respond
+from reelsweep.tasks.sandbox.arrivals import Arrival
 from reelsweep.tasks.sandbox.faults import Fault, at_stage
 from reelsweep.tasks.sandbox.jobs import Desk, Job, draw_name
-from reelsweep.tasks.sandbox.orders import Arrival, take_order
 from reelsweep.tasks.sandbox.parameters import ChatRequest
 from reelsweep.tasks.sandbox.protocol import wire_of
 from reelsweep.tasks.sandbox.replies import Reply, reply_error, reply_fault
 from reelsweep.tasks.sandbox.request import RefusedRequestError, parse_request
 from reelsweep.tasks.sandbox.script import DIALECTS, Script, choose_faults
+from reelsweep.tasks.sandbox.speech import is_text_model, take_text
 from reelsweep.tasks.sandbox.streams import write_stream
+from reelsweep.tasks.sandbox.videos import take_video
 from reelsweep.tasks.sandbox.wire import Step, Transmission, add_comments, fold_completion
 from starlette.requests import Request
 from starlette.responses import Response
@@ -100,7 +102,7 @@ async def _answer(request: Request, desk: Desk, arrival: Arrival) -> Response:
         message = f"You already have {desk.running} generations in progress."
         reply = reply_error(429, message, "rate_limit_error", "too_many_concurrent_tasks")
         return respond(reply, arrival.request_id)
-    job = take_order(arrival, script)
+    job = (take_text if is_text_model(asked.model) else take_video)(arrival, script)
     await desk.accept(job)
     if fault is not None and fault.fault == "slow_headers":
         await wire_of(request.scope).sleep(fault.s or 0.0)

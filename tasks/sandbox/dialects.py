@@ -119,13 +119,13 @@ def _closings(story: Story, write: Callable[[str], str], *, chinese: bool = Fals
     if story.finish_reason == "content_filter":
         return ["" for _ in story.urls]
     if story.refusal is not None:
-        return [(_REFUSALS_ZH if chinese else _REFUSALS)[story.refusal] for _ in story.urls]
+        return [(_REFUSALS_ZH if chinese else REFUSALS)[story.refusal] for _ in story.urls]
     if story.says_nothing:
         return [f"Your video was generated with the prompt: {story.prompt[:80]!r}." for _ in story.urls]
     return [write(url) for url in story.urls]
 
 
-_REFUSALS = {
+REFUSALS = {
     "input": "❌ Generation failed: the prompt was blocked, content policy violation (input_moderation).",
     "output": "❌ Generation failed: the generated video was blocked (output_moderation).",
     "likeness": "❌ Generation failed: this may violate our guardrails on similarity to third-party content.",

@@ -73,8 +73,9 @@ def _refuse_constant(word: str) -> None:
 
 
 def _explain(error: ValidationError) -> RefusedRequestError:
-    """The first thing wrong, with the parameter's name as a path: `messages[0].content`."""
-    place = error.errors()[0]
+    """What is wrong deepest inside, with the parameter's name as a path: `messages[0].content`."""
+    # A union reports each branch; the one that got furthest is the one that was meant.
+    place = max(error.errors(), key=lambda place: len(place["loc"]))
     param = ""
     for step in place["loc"]:
         if isinstance(step, int):

@@ -157,14 +157,15 @@ def _hills(rng: random.Random, width: int, height: int) -> FieldAt:
     backdrop = _bytes(sky + np.clip(1.2 - sun * 2.6, 0, 0.28))
     rows = np.arange(height)[:, None]
     steps = np.arange(width) / min(width, height)
-    layers = [(rng.random(), rng.randint(1, 2), rng.uniform(0.5, 1.2)) for _ in range(4)]
+    horizon = rng.uniform(0.42, 0.62)
+    layers = [(rng.random(), rng.randint(1, 2), rng.uniform(0.4, 1.4)) for _ in range(4)]
 
     def field(phase: float) -> Bytes2D:
         picture = backdrop.copy()
         for depth, (offset, turns, waves) in enumerate(layers):
             swell = np.sin((steps * waves + offset + phase * turns) * _TURN)
             swell += 0.4 * np.sin((steps * waves * 2 + offset * 3 + phase * turns * 2) * _TURN)
-            ridge = height * (0.52 + 0.12 * depth) + swell * height * 0.07
+            ridge = height * (horizon + 0.11 * depth) + swell * height * 0.07
             np.copyto(picture, np.uint8(150 + depth * 25), where=rows > ridge[None, :])
         return picture
 

@@ -27,7 +27,7 @@ WORDS = tuple(
     silver golden quiet sudden distant warm cold through over under toward beside until""".split()  # noqa: SIM905
 )
 
-FinishReason = Literal["stop", "length", "tool_calls"]
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
