@@ -29,8 +29,12 @@ END_S = 5.0
 class EmbeddedServer(uvicorn.Server):
     """Prefect's API on one inherited socket, alone in its PREFECT_HOME while it migrates the database."""
 
+    def __init__(self, config: uvicorn.Config, home: Path) -> None:
+        super().__init__(config)
+        self._lock = HomeLock(home)
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        with HomeLock(Path(os.environ["PREFECT_HOME"])):
+        with self._lock:
             await super().startup(sockets)
 
 
@@ -62,7 +66,8 @@ def main(socket_fd: int) -> None:
             # compressing what goes over loopback costs both sides CPU for nothing
             ws_per_message_deflate=False,
             timeout_graceful_shutdown=1,
-        )
+        ),
+        Path(os.environ["PREFECT_HOME"]),
     )
     threading.Thread(target=end_with_the_run, args=(server, os.getppid()), daemon=True).start()
     server.run(sockets=[socket.socket(fileno=socket_fd)])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import traceback
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
@@ -35,25 +36,25 @@ class Redactor(logging.Filter):
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         super().__init__()
-        self._spellings: list[str] = []
+        self._spellings: set[str] = set()
+        self._pattern: re.Pattern[str] | None = None
         for secret in secrets:
             self.add(secret)
 
     def add(self, secret: str) -> None:
         """From now on `secret` is hidden. Blank ones are not secrets."""
         if secret.strip():
-            found = {*self._spellings, *spell(secret), *spell(secret.strip())}
-            self._spellings = sorted(found, key=len, reverse=True)
+            self._spellings |= spell(secret) | spell(secret.strip())
+            longest_first = sorted(self._spellings, key=len, reverse=True)
+            self._pattern = re.compile("|".join(map(re.escape, longest_first)))
 
     def redact(self, text: str) -> str:
         """`text` without the secrets."""
-        for spelling in self._spellings:
-            text = text.replace(spelling, HIDDEN)
-        return text
+        return text if self._pattern is None else self._pattern.sub(HIDDEN, text)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Redact the message and the traceback of a record."""
-        if self._spellings:
+        if self._pattern is not None:
             record.msg, record.args = self.redact(record.getMessage()), None
             record.exc_text = self._redact_traceback(record)
             if record.stack_info:

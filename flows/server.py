@@ -47,7 +47,8 @@ class ServerInUse:
     @property
     def lost(self) -> bool:
         """Whether the server went away during the run."""
-        return self.loss is not None and self.loss.happened
+        gone = self.process is not None and self.process.ended
+        return gone or (self.loss is not None and self.loss.happened)
 
     def wait_ready(self, timeout_s: float = 120.0) -> None:
         """Return when our own server answers; for a configured one, return at once.

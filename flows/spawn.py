@@ -51,11 +51,12 @@ FIXED: Mapping[str, str] = {
 class ServerProcess:
     """A Prefect server as our child, in a session of its own, so that Ctrl-C ends the run first.
 
-    `on_loss` is called, on another thread, with its exit code when it ends before `stop`.
+    `on_loss` is called, on another thread, with its exit code when it was ready and ends before `stop`.
     """
 
     def __init__(self, home: Path, on_loss: Callable[[int], None]) -> None:
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in stop
+        self._ready = threading.Event()
         self._stopping = False
         self._on_loss = on_loss
         with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -86,6 +87,7 @@ class ServerProcess:
                     "Run `reelsweep doctor`, or set PREFECT_API_URL to a running server.",
                 )
             time.sleep(0.02)
+        self._ready.set()
 
     def stop(self) -> None:
         """End it within END_S: first by itself, with the last task runs recorded, then by force."""
@@ -101,7 +103,7 @@ class ServerProcess:
 
     def _watch(self) -> None:
         code = self._child.wait()
-        if not self._stopping:
+        if self._ready.is_set() and not self._stopping:
             self._on_loss(code)
 
     def _last_words(self) -> str:

@@ -1,0 +1,249 @@
+"""The display: what reaches a person, and what never does."""
+
+from __future__ import annotations
+
+import io
+import json
+import unicodedata
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from reelsweep.flows.bar import BarDisplay
+from reelsweep.flows.display import Progress, SilentDisplay, escape_terminal
+from reelsweep.flows.lines import JsonDisplay, LineDisplay
+from reelsweep.flows.summary import RunSummary
+from reelsweep.flows.terminal import open_display
+from reelsweep.flows.wording import describe_duration, describe_line, describe_usd, list_remedies
+
+HALF = Progress(
+    planned=10,
+    done=3,
+    failed=1,
+    refused=1,
+    in_flight=4,
+    rate_per_min=2.5,
+    eta_s=125,
+    spent_usd=3.2,
+    reserved_usd=3.2,
+    waiting="cool-down 12 s",
+)
+SUMMARY = RunSummary(
+    run_id="r1",
+    out="runs/table",
+    manifest="runs/table/manifest.parquet",
+    gateway="https://gateway.example.com",
+    counts={"success": 7, "refused": 2, "unknown": 1},
+    planned=10,
+    posts=11,
+    cost_usd=8.8,
+    elapsed_s=200.0,
+)
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+class Clock:
+    """A clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@given(st.text(alphabet=st.characters(codec=None)) | st.text("\x1b[]0;m\x07\\\x9b\x9dPa\n\u202e\ud800"))
+def test_nothing_that_moves_a_terminal_survives(text: str) -> None:
+    """Escaped text has no control, format-direction, line-break or surrogate character, and can be encoded."""
+    escaped = escape_terminal(text)
+    categories = {unicodedata.category(char) for char in escaped}
+    assert not categories & {"Cc", "Cs", "Zl", "Zp"}
+    assert not set(escaped) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\ufeff")
+    assert escaped.encode().decode() == escaped
+    assert escape_terminal(escaped) == escaped
+
+
+@pytest.mark.parametrize(
+    ("given_text", "shown"),
+    [
+        ("a\x1b[31mred\x1b[0m b", "ared b"),
+        ("\x1b]0;new title\x07text", "text"),
+        ("\x1b]8;;https://example.com\x1b\\link\x1b]8;;\x1b\\", "link"),
+        ("\x9b2Jgone", "gone"),
+        ("one\r\n\ttwo\u2028three", "one two three"),
+        ("user\u202egpj.exe", "usergpj.exe"),
+        ("[red]not markup[/red]", "[red]not markup[/red]"),
+        ("👩‍👩‍👧 é 日本", "👩‍👩‍👧 é 日本"),
+        ("half \ud83d", "half \ufffd"),
+        ("\x1b]0;never closed", ""),
+    ],
+)
+def test_sequences_go_and_words_stay(given_text: str, shown: str) -> None:
+    """Escape sequences vanish whole, what a person wrote stays as it is."""
+    assert escape_terminal(given_text) == shown
+
+
+def test_lines_are_throttled_but_the_end_is_shown() -> None:
+    """Plain lines come on change only, at least ten seconds apart, and the end comes at once."""
+    stream, clock = io.StringIO(), Clock()
+    display = LineDisplay(stream, clock=clock)
+    display.update(HALF)
+    clock.now_s = 5
+    display.update(replace(HALF, done=4))
+    clock.now_s = 11
+    display.update(replace(HALF, done=5))
+    clock.now_s = 30
+    display.update(replace(HALF, done=5, eta_s=1.0, rate_per_min=9.0))
+    clock.now_s = 31
+    display.update(replace(HALF, done=8, in_flight=0))
+    display.update(replace(HALF, done=8, in_flight=0))
+    lines = stream.getvalue().splitlines()
+    assert [line.split(":")[0] for line in lines] == ["5 of 10", "7 of 10", "10 of 10"]
+    assert lines[0] == (
+        "5 of 10: 3 done, 1 failed, 1 refused; 4 in flight; 2.5/min; 2 min 5 s left; "
+        "$3.20 spent, $3.20 reserved; cool-down 12 s"
+    )
+
+
+def test_json_lines_are_objects_with_a_time_and_an_event() -> None:
+    """Each line of JSON stands alone: an instant, its kind, its facts, all in ASCII."""
+    stream = io.StringIO()
+    display = JsonDisplay(stream)
+    display.update(HALF)
+    display.note("a\u2028b \x1b[31m \ud800", "warning")
+    display.summary(SUMMARY)
+    documents = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert stream.getvalue().isascii()
+    assert [document["event"] for document in documents] == ["progress", "note", "summary"]
+    assert documents[0]["waiting"] == "cool-down 12 s"
+    assert documents[1]["level"] == "warning"
+    assert documents[2]["counts"] == SUMMARY.counts
+    assert documents[2]["remedies"] == list_remedies(SUMMARY.counts)
+    assert all(document["at"].endswith("+00:00") for document in documents)
+
+
+def test_the_bar_shows_counts_pace_and_money_and_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal the bar has all figures; notes stand above it; at the end it is erased."""
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    stream = Terminal()
+    with BarDisplay(stream, clock=Clock()) as bar:
+        bar.update(HALF)
+        drawn = stream.getvalue()
+        bar.note("row \x1b]0;x\x07p-1 [bold]failed[/bold]", "error")
+    for part in (
+        "5/10",
+        "50%",
+        "3 done",
+        "1 failed",
+        "1 refused",
+        "4 in flight",
+        "2 min 5 s left",
+        "$3.20 spent",
+    ):
+        assert part in drawn
+    assert "row p-1 [bold]failed[/bold]" in stream.getvalue()
+    assert "\x1b]0;" not in stream.getvalue()
+    assert stream.getvalue().endswith("\x1b[1A\x1b[2K" * 2)
+
+
+def test_a_narrow_terminal_cuts_and_does_not_wrap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bar takes two lines however narrow the terminal is, so that it can be erased."""
+    monkeypatch.setenv("COLUMNS", "50")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    stream = Terminal()
+    with BarDisplay(stream, clock=Clock()) as bar:
+        bar.update(HALF)
+        drawn = stream.getvalue()
+    assert drawn.count("\n") == 1
+
+
+def test_the_summary_names_places_and_remedies() -> None:
+    """At the end stand the counts, the cost, the manifest, the page and what to do about unknown rows."""
+    stream = io.StringIO()
+    LineDisplay(stream).summary(SUMMARY)
+    text = stream.getvalue()
+    for part in ("7 success", "11 POSTs in 3 min 20 s", "$8.80", SUMMARY.manifest, "runs/table/index.html"):
+        assert part in text
+    assert "--on-unknown resubmit" in text
+    assert "failed" not in text
+
+
+def test_why_a_run_stopped_comes_first() -> None:
+    """A stopped run says so in the first line of its summary."""
+    stream = io.StringIO()
+    LineDisplay(stream).summary(SUMMARY.model_copy(update={"stopped": "the key was refused (401)"}))
+    assert stream.getvalue().startswith("stopped: the key was refused (401)\n")
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"), [(io.StringIO, LineDisplay), (Terminal, BarDisplay)], ids=["file", "terminal"]
+)
+def test_the_stream_decides_the_display(
+    make: Callable[[], io.StringIO], kind: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A terminal gets the bar, a file lines; JSON is given to both when asked for, and a dumb terminal lines."""
+    monkeypatch.setenv("TERM", "xterm")
+    with open_display(stream=make()) as display:
+        assert type(display) is kind
+    with open_display("json", make()) as display:
+        assert type(display) is JsonDisplay
+    monkeypatch.setenv("TERM", "dumb")
+    with open_display(stream=make()) as display:
+        assert type(display) is LineDisplay
+
+
+def test_the_silent_display_writes_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    """A run from Python prints nothing."""
+    silent = SilentDisplay()
+    silent.update(HALF)
+    silent.note("nobody hears this", "error")
+    silent.summary(SUMMARY)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 s"),
+        (59.6, "1 min"),
+        (61, "1 min 1 s"),
+        (3600, "1 h"),
+        (3661, "1 h 1 min"),
+        (7205, "2 h"),
+        (90_000, "1 d 1 h"),
+        (-3, "0 s"),
+    ],
+)
+def test_a_duration_has_at_most_two_units(seconds: float, words: str) -> None:
+    """Durations are read at a glance: the two largest units, without zeros."""
+    assert describe_duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("amount", "words"),
+    [
+        (0, "$0.00"),
+        (0.8, "$0.80"),
+        (0.0035, "$0.0035"),
+        (12.4, "$12.40"),
+        (1234.5, "$1,234.50"),
+        (0.999, "$1.00"),
+    ],
+)
+def test_small_money_is_not_shown_as_nothing(amount: float, words: str) -> None:
+    """Money has cents, and more digits where cents would say zero."""
+    assert describe_usd(amount) == words
+
+
+def test_without_a_price_no_money_is_spoken_of() -> None:
+    """Where no price is known the line has no dollar sign."""
+    assert "$" not in describe_line(replace(HALF, spent_usd=None, reserved_usd=None))
