@@ -19,7 +19,6 @@ from prefect.artifacts import (
     aupdate_progress_artifact,
 )
 from prefect.events import emit_event
-
 from reelsweep.flows.display import Progress
 from reelsweep.flows.summary import RunSummary
 from reelsweep.tasks.purchase.ends import RowEnd

@@ -10,15 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
-from prefect.states import Completed, State
-
-from reelsweep.flows.options import Budget, RunOptions, parse_concurrency, parse_grid, parse_pairs, parse_seconds, parse_share
-from reelsweep.flows.run import PREPARED, run_prepared
+from reelsweep.flows.options import RunOptions, parse_concurrency, parse_grid, parse_pairs, parse_seconds
 from reelsweep.flows.prepare import prepare
-from reelsweep.flows.summary import RunStopped, RunSummary
+from reelsweep.flows.run import PREPARED, run_prepared
+from reelsweep.flows.summary import RunSummary
 from reelsweep.flows.tables import table_flow
 from reelsweep.prompts.pricing import Price
 from reelsweep.prompts.request import Output

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import cyclopts
 from cyclopts import App
-
+from reelsweep.flows.logs import before_prefect
 from reelsweep.prompts.errors import ReelsweepError, StopError, UsageError
 
 EPILOGUE = """A first try, with nothing configured:
@@ -45,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code."""
     register()
     given = list(sys.argv[1:] if arguments is None else arguments)
-    leave(_run(given, as_json="--json" in given))
+    before_prefect()
+    sys.exit(_run(given, as_json="--json" in given))
 
 
 def _run(arguments: list[str], *, as_json: bool) -> int:
@@ -74,10 +75,3 @@ def _say(error: ReelsweepError, code: int, *, as_json: bool) -> int:
         document = {"error": error.message, "remedy": error.remedy, "exit_code": code}
         sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
     return code
-
-
-def leave(code: int) -> None:
-    """Exit now: nothing that is left (a thread of Prefect, a dead server) may hold the process."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    sys.exit(code)

@@ -12,8 +12,11 @@ from reelsweep.prompts.errors import UsageError
 def needs_key(prepared: Prepared) -> bool:
     """A gateway beyond this machine without a key would answer 401 to every row."""
     host = prepared.profile.base_url
-    return not prepared.is_sandbox and prepared.key is None and prepared.profile.auth != "none" and (
-        not any(name in str(host) for name in ("//127.0.0.1", "//localhost", "//[::1]"))
+    return (
+        not prepared.is_sandbox
+        and prepared.key is None
+        and prepared.profile.auth != "none"
+        and (not any(name in str(host) for name in ("//127.0.0.1", "//localhost", "//[::1]")))
     )
 
 

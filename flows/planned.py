@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-import orjson
-
-from reelsweep.prompts.request import GenerationSpec
+from reelsweep.prompts.request import GenerationSpec, payload_json, value_json
 from reelsweep.tasks.ledger.records import PlanRow
 
 
@@ -23,21 +21,22 @@ def plan_row(spec: GenerationSpec) -> PlanRow:
         output=spec.output,
         model=spec.model,
         prompt=spec.prompt,
-        messages=None if messages is None else _json(messages),
+        messages=None if messages is None else value_json(messages),
         seed=spec.seed,
         n=spec.n,
         size_asked=size if isinstance(size, str) else None,
         seconds_asked=_seconds(spec.payload.get("seconds")),
         params=spec.params,
         meta=spec.meta,
-        payload=_json(spec.payload),
+        payload=payload_json(spec.payload),
         follows=spec.follows,
     )
 
 
 def row_key(spec: GenerationSpec) -> str:
     """The same cell of the same table has the same key in every plan, wherever it stands."""
-    parts = [spec.prompt_id, spec.request_fingerprint, str(spec.seed), str(spec.sample_idx), _json(spec.params)]
+    parts = [spec.prompt_id, spec.request_fingerprint, str(spec.seed), str(spec.sample_idx)]
+    parts += [f"{name}={value_json(spec.params[name])}" for name in sorted(spec.params)]
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -46,7 +45,3 @@ def _seconds(value: object) -> float | None:
         return float(value) if isinstance(value, int | float | str) else None
     except ValueError:
         return None
-
-
-def _json(value: object) -> str:
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS, default=dict).decode()

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
-
 from reelsweep.flows.options import RunOptions
 from reelsweep.prompts.errors import OutError, SettingsError
 from reelsweep.prompts.fingerprint import gateway_name
@@ -19,11 +19,12 @@ from reelsweep.prompts.plan import Plan, PlanSettings, make_plan
 from reelsweep.prompts.pricing import Price
 from reelsweep.prompts.table import Table, read_table
 from reelsweep.tasks.artifacts.door import Door
-from reelsweep.tasks.artifacts.images import ImageLoader
+from reelsweep.tasks.artifacts.images import load_image
+from reelsweep.tasks.artifacts.origin import origin_of
+from reelsweep.tasks.artifacts.store import Store
 from reelsweep.tasks.gateway.profiles import Profile, load_profile
 from reelsweep.tasks.manifest.outfile import OutFacts, read_out
-from reelsweep.tasks.sandbox.server import SANDBOX_VERSION
-
+from reelsweep.tasks.sandbox import SANDBOX_VERSION
 
 SANDBOX = "sandbox:"
 RUNS = Path("runs")
@@ -54,8 +55,11 @@ class Prepared:
         return self.options.ledger or f"sqlite:///{self.out / 'ledger.db'}"
 
 
-def prepare(table: str | Path | pd.DataFrame, options: RunOptions) -> Prepared:
-    """Read and check everything; raises UsageError (all table problems at once) and sends nothing."""
+def prepare(table: str | Path | pd.DataFrame, options: RunOptions, *, keep_inputs: bool = True) -> Prepared:
+    """Read and check everything; raises UsageError (all table problems at once) and sends nothing.
+
+    `keep_inputs` stores the images that the table names in OUT/inputs, as a run needs them.
+    """
     read = read_table(table)
     is_sandbox = options.gateway.startswith(SANDBOX)
     profile = load_profile("sandbox" if is_sandbox else options.gateway)
@@ -63,8 +67,10 @@ def prepare(table: str | Path | pd.DataFrame, options: RunOptions) -> Prepared:
     out = out_folder(read, options, is_sandbox=is_sandbox)
     facts = read_out(out)
     check_out(out, facts, is_sandbox=is_sandbox, ledger=options.ledger)
-    door = Door.for_gateway(str(profile.base_url), allow_hosts=options.allow_hosts)
-    plan = make_plan(read, plan_settings(options, profile, gateway), load_image=ImageLoader(read.folder, out, door))
+    door = gateway_door(profile, options)
+    store = Store(out) if keep_inputs else None
+    load = partial(load_image, folder=read.folder, door=door, store=store)
+    plan = make_plan(read, plan_settings(options, profile, gateway), load_image=load)
     price, price_source = price_of(options, profile, plan)
     return Prepared(
         options=options,
@@ -94,6 +100,14 @@ def plan_settings(options: RunOptions, profile: Profile, gateway: str) -> PlanSe
         url_query=profile.url_query,
         gateway=gateway,
     )
+
+
+def gateway_door(profile: Profile, options: RunOptions) -> Door:
+    """The door through which everything is fetched; the gateway's own origin may be anywhere."""
+    try:
+        return Door(own_origins=[origin_of(str(profile.base_url))], allow_hosts=options.allow_hosts)
+    except ValueError as error:
+        raise SettingsError(f"--allow-host: {error}", "Expected HOST or HOST:PORT.") from error
 
 
 def profile_gateway(profile: Profile) -> str:

@@ -15,12 +15,15 @@ from reelsweep.flows.display import Display, Progress, SilentDisplay
 from reelsweep.flows.manifesting import Manifesting
 from reelsweep.flows.session import OpenRun
 from reelsweep.flows.summary import FAILED
+from reelsweep.tasks.ledger.records import Spend
 from reelsweep.tasks.purchase.ends import RowEnd
 
 DISPLAY: ContextVar[Display] = ContextVar("display", default=SilentDisplay())  # noqa: B039
 """Where progress goes; the command line sets it."""
 
 REFRESH_S = 0.5
+SPEND_S = 3.0
+MOST_FAILURES = 100
 
 
 @dataclass(slots=True, kw_only=True)
@@ -35,6 +38,8 @@ class Tracker:
     in_flight: int = 0
     num_left: int = 0
     """Rows of this run that another run may still change."""
+    spend: Spend | None = None
+    """The ledger's money, where a price is known."""
     started: float = field(default_factory=time.monotonic)
 
     def begin(self) -> None:
@@ -56,7 +61,6 @@ class Tracker:
         ended = self.ends.total()
         rate = ended / elapsed_s if elapsed_s > 0 else 0.0
         left = max(0, self.num_todo - ended)
-        money = self.run.context.money
         return Progress(
             planned=self.num_todo,
             done=self.ends["success"],
@@ -66,13 +70,10 @@ class Tracker:
             in_flight=self.in_flight,
             rate_per_min=rate * 60,
             eta_s=left / rate if rate and ended >= 3 else None,
-            spent_usd=money.cost_usd,
-            reserved_usd=money.reserved_usd,
+            spent_usd=None if self.spend is None else self.spend.settled_musd / 1e6,
+            reserved_usd=None if self.spend is None else (self.spend.open_musd + self.spend.held_musd) / 1e6,
             waiting=self.run.context.waiting(),
         )
-
-
-MOST_FAILURES = 100
 
 
 @asynccontextmanager
@@ -89,8 +90,11 @@ async def watch(tracker: Tracker, manifesting: Manifesting, board: Board) -> Asy
 
 
 async def _watch(tracker: Tracker, manifesting: Manifesting, board: Board) -> None:
-    display = DISPLAY.get()
+    display, look_at = DISPLAY.get(), 0.0
     while True:
+        if tracker.run.prepared.price is not None and time.monotonic() >= look_at:
+            tracker.spend = await tracker.run.context.ledger.spend()
+            look_at = time.monotonic() + SPEND_S
         progress = tracker.progress()
         display.update(progress)
         await board.update(progress)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable
 from contextlib import suppress
 from contextvars import ContextVar
+from typing import Any, cast
 
-from prefect.states import Completed, State
-
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 from reelsweep.flows.board import Board, line
 from reelsweep.flows.manifesting import Manifesting
 from reelsweep.flows.prepare import Prepared
@@ -35,7 +37,7 @@ _WORKERS_PER_SLOT = 2
 """Rows that sleep or wait hold no slot, so there are more workers than slots."""
 
 
-async def run_prepared(prepared: Prepared) -> RunSummary | State[RunSummary]:
+async def run_prepared(prepared: Prepared) -> RunSummary:
     """Make what is to be made; the summary, in a state whose name tells of failures.
 
     Raises RunStopped when the run was stopped before its plan was done.
@@ -46,16 +48,20 @@ async def run_prepared(prepared: Prepared) -> RunSummary | State[RunSummary]:
         manifesting, board = Manifesting(run), Board()
         async with watch(tracker, manifesting, board):
             await _drive(run, tracker)
-        tally = await run.context.ledger.tally(run.context.out_id)
+        tally = await run.context.ledger.tally(run.context.out_id, run.run_id)
         await manifesting.publish()
         summary = _summary(run, tracker, tally, started)
-        await run.context.ledger.end_run(run.run_id, exit_code=summary.exit_code)
+        await run.context.ledger.end_run(
+            run.run_id, exit_code=summary.exit_code, summary=summary.model_dump()
+        )
         _mark_clean(run)
     await board.close(summary, tracker.failures)
     if summary.stopped is not None:
         raise RunStopped(summary)
     if summary.state_name != "Completed":
-        return Completed(name=summary.state_name, message=line(summary), data=summary)
+        # Prefect unwraps a returned state: callers get the summary, the page shows the name.
+        state: State[Any] = Completed(name=summary.state_name, message=line(summary), data=summary)
+        return cast(RunSummary, state)
     return summary
 
 
@@ -67,7 +73,8 @@ async def _drive(run: OpenRun, tracker: Tracker) -> None:
         tracker.begin()
         end = RowEnd(status="unknown", error_type="crash")
         try:
-            await generate(spec, run.run_id, return_state=True)
+            # Typed as if the state could be had without awaiting; on a loop it cannot.
+            await cast(Awaitable[Any], generate(spec, run.run_id, return_state=True))
             end = context.ends.pop(spec.request_fingerprint, end)
         finally:
             tracker.end(spec.prompt_id, end)
@@ -91,7 +98,7 @@ async def _drive(run: OpenRun, tracker: Tracker) -> None:
     drain_s = run.prepared.options.drain_s
     drain = Drain(
         stop=lambda: context.stop(_interrupted()),
-        cut=working.cancel,
+        cut=lambda: cancel(working),
         drain_s=default_drain_s() if drain_s is None else drain_s,
     )
     with draining(drain):
@@ -110,6 +117,11 @@ async def _until_done(working: asyncio.Task[None], run: OpenRun) -> None:
         current = asyncio.current_task()
         if current is not None and current.cancelling():
             raise
+
+
+def cancel(task: asyncio.Task[None]) -> None:
+    """Cut the window off."""
+    task.cancel()
 
 
 def _num_workers(run: OpenRun) -> int:
@@ -136,7 +148,7 @@ def _summary(run: OpenRun, tracker: Tracker, tally: Tally, started: float) -> Ru
         gateway=run.prepared.gateway,
         counts=counts,
         planned=sum(counts.values()),
-        posts=context.posts,
+        posts=tally.posts,
         cost_usd=None if run.prepared.price is None else tally.cost_musd / 1_000_000,
         elapsed_s=round(time.monotonic() - started, 3),
         exit_code=exit_code(stop, num_left=tracker.num_left + counts.get("unknown", 0)),

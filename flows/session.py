@@ -19,10 +19,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from reelsweep.flows.planned import plan_row
-from reelsweep.flows.prepare import SANDBOX, Prepared
+from reelsweep.flows.prepare import SANDBOX, Prepared, gateway_door
 from reelsweep.prompts.errors import SettingsError
 from reelsweep.prompts.request import GenerationSpec
-from reelsweep.tasks.artifacts.door import Door
 from reelsweep.tasks.artifacts.probe import Prober
 from reelsweep.tasks.artifacts.store import Store
 from reelsweep.tasks.ledger.ledger import Ledger
@@ -30,7 +29,6 @@ from reelsweep.tasks.ledger.records import RunRecord, Standing
 from reelsweep.tasks.manifest.outfile import OutFacts, write_out
 from reelsweep.tasks.purchase.context import CONTEXTS, RunContext
 from reelsweep.tasks.sandbox.server import SandboxServer
-
 
 CODE_VERSION = version("reelsweep")
 
@@ -67,6 +65,10 @@ class OpenRun:
             seen.add(fingerprint)
             left = None if left is None else left - 1
             yield spec
+
+    def num_todo(self) -> int:
+        """How many those are."""
+        return sum(1 for _ in self.todo())
 
     def parents(self) -> frozenset[str]:
         """Fingerprints of the generations that other rows follow."""
@@ -123,7 +125,9 @@ async def _with_sandbox(prepared: Prepared, stack: AsyncExitStack) -> Prepared:
         return prepared
     port = prepared.options.gateway.removeprefix(SANDBOX)
     if port and not port.isdigit():
-        raise SettingsError(f"--gateway: got {prepared.options.gateway!r}, expected sandbox: or sandbox:PORT.")
+        raise SettingsError(
+            f"--gateway: got {prepared.options.gateway!r}, expected sandbox: or sandbox:PORT."
+        )
     if port:
         base_url = f"http://127.0.0.1:{port}/v1"
     else:
@@ -131,8 +135,7 @@ async def _with_sandbox(prepared: Prepared, stack: AsyncExitStack) -> Prepared:
         await asyncio.to_thread(stack.enter_context, server)
         base_url = server.base_url
     profile = prepared.profile.model_copy(update={"base_url": base_url})
-    door = Door.for_gateway(base_url, allow_hosts=prepared.options.allow_hosts)
-    return replace(prepared, profile=profile, door=door)
+    return replace(prepared, profile=profile, door=gateway_door(profile, prepared.options))
 
 
 def _claim_out(prepared: Prepared, ledger: Ledger) -> OutFacts:
@@ -156,7 +159,9 @@ def _claim_out(prepared: Prepared, ledger: Ledger) -> OutFacts:
 
 
 async def _end_run(ledger: Ledger, run_id: str) -> None:
-    await asyncio.shield(ledger.end_run(run_id))
+    """End a run that did not end by itself; one that did is left alone."""
+    if ledger.lease_held(run_id):
+        await asyncio.shield(ledger.end_run(run_id, exit_code=1, summary={}))
 
 
 def _run_record(prepared: Prepared, facts: OutFacts, run_id: str) -> RunRecord:
@@ -187,8 +192,6 @@ def _context(
         store=store,
         prober=prober,
         door=prepared.door,
-        policy=prepared.options.policy(
-            silence_s=profile.silence_s, long_backoff_s=profile.long_backoff_s
-        ),
+        policy=prepared.options.policy(silence_s=profile.silence_s, long_backoff_s=profile.long_backoff_s),
         price=prepared.price,
     )

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
-
 from reelsweep.prompts.errors import StopError
 from reelsweep.tasks.manifest.read import read_manifest
 from reelsweep.tasks.purchase.stops import Stop

@@ -13,11 +13,10 @@ from uuid import UUID
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import TaskRun
+from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
 from prefect.runtime import task_run
-from prefect.states import Completed, Failed, State
-
+from prefect.states import Completed, Failed
 from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.purchase.context import CONTEXTS, RunContext
 from reelsweep.tasks.purchase.ends import RowEnd
@@ -38,7 +37,9 @@ async def _retry_after_minutes(_task: Any, run: TaskRun, _state: State[Any]) -> 
     if asked is None:
         return False
     context, fingerprint, first_wait_s = asked
-    standing = (await context.ledger.standings(context.gateway, [fingerprint], context.out_id)).get(fingerprint)
+    standing = (await context.ledger.standings(context.gateway, [fingerprint], context.out_id)).get(
+        fingerprint
+    )
     failures = 1 if standing is None else max(1, standing.num_failures)
     if failures >= context.policy.max_attempts or context.stopped is not None:
         return False

@@ -15,12 +15,11 @@ from typing import Annotated, Literal
 import httpx
 from cyclopts import Parameter
 from prefect.settings import get_current_settings
-
 from reelsweep.flows.commands.screen import print_json
 from reelsweep.flows.display import escape_terminal
+from reelsweep.flows.loss import server_lost
 from reelsweep.flows.options import DEFAULT_KEY_ENV, RunOptions
 from reelsweep.flows.prepare import RUNS, api_key
-from reelsweep.flows.server import server_lost
 from reelsweep.prompts.errors import ReelsweepError
 from reelsweep.tasks.gateway.profiles import Profile, load_profile
 
@@ -95,7 +94,9 @@ def _disk() -> Iterator[Finding]:
     folder = RUNS if RUNS.exists() else Path()
     free = shutil.disk_usage(folder).free
     verdict: Verdict = "ok" if free >= ROOM_BYTES else "note"
-    remedy = "" if verdict == "ok" else "Ten thousand clips need tens of gigabytes; choose --out on a larger disk."
+    remedy = (
+        "" if verdict == "ok" else "Ten thousand clips need tens of gigabytes; choose --out on a larger disk."
+    )
     yield Finding("disk", verdict, f"{free / (1 << 30):.1f} GiB free at {folder.absolute()}", remedy)
     if not os.access(folder, os.W_OK):
         yield Finding("disk", "bad", f"{folder.absolute()} cannot be written.", "Choose another --out.")
@@ -146,4 +147,6 @@ def _dates(profile: Profile) -> Iterator[Finding]:
     today = datetime.now(UTC).date()
     for model, facts in profile.models.items():
         if facts.end_of_life is not None and facts.end_of_life <= today:
-            yield Finding("model", "note", f"{model} was switched off on {facts.end_of_life}.", "Choose another.")
+            yield Finding(
+                "model", "note", f"{model} was switched off on {facts.end_of_life}.", "Choose another."
+            )

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-
 from reelsweep.flows.commands.screen import print_json
 from reelsweep.flows.options import DEFAULT_KEY_ENV
 from reelsweep.prompts.errors import UsageError

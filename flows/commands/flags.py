@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
-
 from reelsweep.flows.options import (
     DEFAULT_KEY_ENV,
     RunOptions,

@@ -7,7 +7,6 @@ import sys
 from typing import Annotated
 
 from cyclopts import Parameter
-
 from reelsweep.flows.commands.flags import RunFlags, options_of
 from reelsweep.flows.commands.screen import print_json, print_preview
 from reelsweep.flows.prepare import prepare
@@ -29,7 +28,7 @@ def plan(
     json
         Print one JSON object on stdout.
     """
-    shown = asyncio.run(preview(prepare(table, options_of(flags))))
+    shown = asyncio.run(preview(prepare(table, options_of(flags), keep_inputs=False)))
     if json:
         print_json(shown.as_json())
     else:

@@ -7,17 +7,19 @@ import sys
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
-
 from reelsweep.flows.bulk import bulk
 from reelsweep.flows.commands.flags import RunFlags, options_of
-from reelsweep.flows.commands.screen import print_json, print_preview, screen
+from reelsweep.flows.commands.screen import print_json, print_preview
 from reelsweep.flows.gate import pass_gate
+from reelsweep.flows.logs import logging_to
+from reelsweep.flows.loss import quiet_exit
 from reelsweep.flows.prepare import Prepared, prepare
 from reelsweep.flows.preview import preview
 from reelsweep.flows.progress import DISPLAY
 from reelsweep.flows.run import PREPARED
-from reelsweep.flows.server import prefect_server, quiet_exit
+from reelsweep.flows.server import prefect_server
 from reelsweep.flows.summary import RunStopped, RunSummary
+from reelsweep.flows.terminal import open_display
 
 
 def run(
@@ -41,9 +43,11 @@ def run(
     log_format
         How stderr is written when it is no terminal.
     """
-    with prefect_server() as server, screen(log_format) as display:
+    with open_display(log_format) as display, logging_to(display) as redactor, prefect_server() as server:
         display.note(str(server))
         prepared = prepare(table, options_of(flags))
+        if prepared.key:
+            redactor.add(prepared.key)
         shown = asyncio.run(preview(prepared))
         print_preview(shown, sys.stderr)
         if not pass_gate(prepared, shown, yes=yes):
@@ -55,7 +59,7 @@ def run(
         display.summary(summary)
     if json:
         print_json(summary_json(summary))
-    quiet_exit()
+    quiet_exit(summary.exit_code)
     return summary.exit_code
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-
 from reelsweep.prompts.errors import UsageError
 from reelsweep.tasks.sandbox.script import Script
 from reelsweep.tasks.sandbox.server import serve

@@ -7,11 +7,10 @@ import sys
 from collections.abc import Mapping
 from typing import Any, TextIO
 
-from rich.console import Console
-from rich.table import Table
-
 from reelsweep.flows.display import escape_terminal
 from reelsweep.flows.preview import Preview
+from rich.console import Console
+from rich.table import Table
 
 
 def print_json(document: Mapping[str, Any]) -> None:
@@ -67,4 +66,6 @@ def cost_line(shown: Preview) -> str:
     """Low to high, or that nobody knows."""
     if shown.cost_high_usd is None or shown.cost_low_usd is None:
         return "free: the sandbox" if shown.gateway.startswith("sandbox@") else "price unknown (give --price)"
-    return f"{shown.cost_low_usd:.2f} to {shown.cost_high_usd:.2f} USD at {shown.price} ({shown.price_source})"
+    return (
+        f"{shown.cost_low_usd:.2f} to {shown.cost_high_usd:.2f} USD at {shown.price} ({shown.price_source})"
+    )

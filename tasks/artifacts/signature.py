@@ -33,6 +33,9 @@ MOV = Container(name="mov", suffix=".mov", mime_type="video/quicktime", demuxer=
 WEBM = Container(name="webm", suffix=".webm", mime_type="video/webm", demuxer="matroska")
 MATROSKA = Container(name="matroska", suffix=".mkv", mime_type="video/x-matroska", demuxer="matroska")
 
+SUFFIXES = {container.mime_type: container.suffix for container in (MP4, MOV, WEBM, MATROSKA)}
+"""The suffix of a stored clip, by the MIME type of its signature."""
+
 
 def signature(head: bytes) -> Container | None:
     """The video container that starts with `head`, None for anything else."""

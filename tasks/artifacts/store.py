@@ -56,6 +56,20 @@ class Store:
         """The name, relative to OUT, of the stored video with this hash."""
         return self._find(self.out / "videos" / sha256[:2], sha256)
 
+    def file_name(self, sha256: str, suffix: str) -> str:
+        """The name, relative to OUT, that `place` will give."""
+        return self._file_name(sha256, suffix)
+
+    def reject(self, part: Path, sha256: str) -> str:
+        """Keep bytes that are no clip as `rejected/<sha256>`, out of the data set; returns that name."""
+        name = f"rejected/{_checked(SHA256, sha256)}"
+        target = self.out / name
+        with trouble("store", target):
+            _make_folder(target.parent)
+            part.replace(target)
+            part.with_name(part.name + SIDECAR).unlink(missing_ok=True)
+        return name
+
     def discard(self, part: Path) -> None:
         """Forget a part and what was noted about it: the next download starts from nothing."""
         with trouble("remove", part):

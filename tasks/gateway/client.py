@@ -131,9 +131,9 @@ async def post(
         async with asyncio.timeout(stream_s):
             return await _exchange(client, request, exchange, make_reader, on_seen)
     except TimeoutError:
-        return _cut(exchange, "timeout")
+        return cut_outcome(exchange, "timeout")
     except httpx.ReadTimeout:
-        return _cut(exchange, "idle")
+        return cut_outcome(exchange, "idle")
     except httpx.ConnectTimeout:
         return unsent("connect", "the gateway did not accept a connection in time")
     except httpx.ConnectError as error:
@@ -141,7 +141,7 @@ async def post(
     except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL) as error:
         return unsent("bad_request", str(error), retry_none=True)
     except httpx.TransportError:
-        return _cut(exchange, "reset")
+        return cut_outcome(exchange, "reset")
 
 
 async def _exchange(
@@ -198,7 +198,8 @@ def unsent(error_type: str, message: str, *, retry_none: bool = False) -> Outcom
     )
 
 
-def _cut(exchange: Exchange, how: str) -> Outcome:
+def cut_outcome(exchange: Exchange, how: str) -> Outcome:
+    """The outcome of an exchange that did not end by itself: reset, idle, timeout or client."""
     if exchange.reader is not None:
         return exchange.reader.end(how)
     if not exchange.sent:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
+from functools import cache
 from typing import Literal
 
 from reelsweep.tasks.ledger.schema import budgets
 from reelsweep.tasks.ledger.standing import Money
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, insert, select, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, Update, bindparam, func, insert, select, update
 
+_USED = budgets.c.settled_musd + budgets.c.open_musd + budgets.c.held_musd
+_SLOT_OF_DAY = budgets.alias("today").c
 NoRoom = Literal["skipped_budget", "budget_wait"]
 ALL = -1
 """The slot that sums the whole ledger."""
@@ -60,8 +63,9 @@ def reserve(conn: Connection, musd: int, now: datetime, caps: Caps) -> NoRoom | 
     It waits while refunds of what is in flight may still make room, and is skipped when they cannot.
     """
     day = day_of(now, caps.zone)
-    fits = _fits(musd, caps, day, budgets.c.settled_musd + budgets.c.open_musd + budgets.c.held_musd)
-    taken = conn.execute(_RESERVE.where(budgets.c.slot == ALL, *fits), {"b_open": musd})
+    statement = _reserve_statement(caps.total_musd is not None, caps.day_musd is not None)
+    asked = {"b_open": musd, "b_total": caps.total_musd, "b_day": caps.day_musd}
+    taken = conn.execute(statement, {**asked, "b_first": day.first, "b_end": day.end})
     if taken.rowcount == 0:
         return "budget_wait" if _may_fit(conn, musd, caps, day) else "skipped_budget"
     _add(conn, slot_of(now), Money(open=musd))
@@ -88,17 +92,19 @@ def spent(conn: Connection, day: Day | None = None) -> Money:
     return Money(int(row[0]), int(row[1]), int(row[2]))
 
 
-def _fits(musd: int, caps: Caps, day: Day, used: ColumnElement[int]) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
-    if caps.total_musd is not None:
-        conditions.append(used + musd <= caps.total_musd)
-    if caps.day_musd is not None:
-        conditions.append(_day_sum(day, used).scalar_subquery() + musd <= caps.day_musd)
-    return conditions
-
-
-def _day_sum(day: Day, used: ColumnElement[int]) -> Select[int]:
-    return select(func.coalesce(func.sum(used), 0)).where(_within(day)).correlate(None)
+@cache
+def _reserve_statement(total: bool, day: bool) -> Update:
+    """One conditional UPDATE; the caps that are set are its conditions."""
+    musd = bindparam("b_open", type_=BigInteger)
+    conditions: list[ColumnElement[bool]] = [budgets.c.slot == ALL]
+    if total:
+        conditions.append(_USED + musd <= bindparam("b_total", type_=BigInteger))
+    if day:
+        span = (_SLOT_OF_DAY.slot >= bindparam("b_first"), _SLOT_OF_DAY.slot < bindparam("b_end"))
+        used = _SLOT_OF_DAY.settled_musd + _SLOT_OF_DAY.open_musd + _SLOT_OF_DAY.held_musd
+        today = select(func.coalesce(func.sum(used), 0)).where(*span)
+        conditions.append(today.scalar_subquery() + musd <= bindparam("b_day", type_=BigInteger))
+    return update(budgets).where(*conditions).values(open_musd=budgets.c.open_musd + musd)
 
 
 def _within(day: Day) -> ColumnElement[bool]:
@@ -123,7 +129,6 @@ def _add(conn: Connection, slot: int, delta: Money) -> None:
         conn.execute(_FIRST, amounts)
 
 
-_RESERVE = update(budgets).values(open_musd=budgets.c.open_musd + bindparam("b_open"))
 _ADD = (
     update(budgets)
     .where(budgets.c.slot == bindparam("b_slot"))

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from typing import Any
 
 from reelsweep.tasks.ledger.budget import move
 from reelsweep.tasks.ledger.records import ManifestStatus
 from reelsweep.tasks.ledger.schema import attempts, generations
 from reelsweep.tasks.ledger.standing import Derived, Trace, derive, money_of
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, Update, bindparam, select, update
 
 _TRACE_FIELDS = tuple(field.name for field in fields(Trace))
 _TRACE_COLUMNS = tuple(attempts.c[name] for name in _TRACE_FIELDS)
@@ -61,7 +62,9 @@ def change(conn: Connection, entry: Entry, values: Mapping[str, Any], *, keep_cl
     `keep_claim` leaves the claim with the run that has it, as does another attempt in flight.
     """
     after = replace(entry.trace, **{name: values[name] for name in values if name in _TRACE_FIELDS})
-    conn.execute(update(attempts).where(attempts.c.attempt_id == after.attempt_id).values(**values))
+    if values:
+        asked = {f"v_{name}": value for name, value in values.items()}
+        conn.execute(_change_statement(tuple(values)), {"b_attempt": after.attempt_id, **asked})
     move(conn, after.budget_slot, money_of(after) - money_of(entry.trace))
     traces = tuple(after if trace is entry.trace else trace for trace in entry.traces)
     run_id = entry.run_id if keep_claim or _is_in_flight(entry.others) else None
@@ -99,6 +102,13 @@ def write_generation(
 
 def _is_in_flight(traces: Sequence[Trace]) -> bool:
     return any(trace.state == "intent" for trace in traces)
+
+
+@cache
+def _change_statement(names: tuple[str, ...]) -> Update:
+    """Built once for each set of columns; building costs as much as executing."""
+    values: dict[str, Any] = {name: bindparam(f"v_{name}") for name in names}
+    return update(attempts).where(attempts.c.attempt_id == bindparam("b_attempt")).values(values)
 
 
 def _trace(row: Sequence[Any]) -> Trace:

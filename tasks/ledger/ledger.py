@@ -292,6 +292,10 @@ class Ledger:
         """Fingerprints to buy → those paid for, for the same prompt, model and seed, that left the plan."""
         return await self._read(lambda conn: lookups.read_bought_before(conn, out_id, gateway))
 
+    async def paid_elsewhere(self, gateway: str) -> frozenset[str]:
+        """Fingerprints that another gateway of this ledger has made."""
+        return await self._read(lambda conn: lookups.read_paid_elsewhere(conn, gateway))
+
     async def tally(self, out_id: str, run_id: str | None = None) -> Tally:
         """Counts and money of an OUT; with `run_id`, `posts` are that run's."""
         return await self._read(lambda conn: reads.read_tally(conn, out_id, run_id))

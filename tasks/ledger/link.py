@@ -172,8 +172,10 @@ def _enter_wal(conn: Connection) -> None:
 
 
 async def _connect(dsn: str) -> Any:
-    connect: Any = asyncpg.connect
-    return await connect(dsn, timeout=BUSY_S, command_timeout=2 * BUSY_S, server_settings=_SERVER_SETTINGS)
+    driver: Any = asyncpg
+    return await driver.connect(
+        dsn, timeout=BUSY_S, command_timeout=2 * BUSY_S, server_settings=_SERVER_SETTINGS
+    )
 
 
 async def _opened(engine: AsyncEngine) -> AsyncConnection:

@@ -51,6 +51,11 @@ def read_bought_before(conn: Connection, out_id: str, gateway: str) -> dict[str,
     return {row.request_fingerprint: paid[tuple(row[:-1])] for row in asked if tuple(row[:-1]) in paid}
 
 
+def read_paid_elsewhere(conn: Connection, gateway: str) -> frozenset[str]:
+    """Fingerprints that some other gateway of this ledger was paid for with success."""
+    return frozenset(conn.execute(_PAID_ELSEWHERE, {"b_gateway": gateway}).scalars())
+
+
 def read_run_rows(conn: Connection, out_id: str | None) -> list[Mapping[str, Any]]:
     """Runs by the columns of their table, oldest first."""
     asked = select(runs).order_by(runs.c.started_at, runs.c.run_id)
@@ -69,6 +74,11 @@ _ATTEMPT_IDS = (
     .join_from(attempts, generations, attempts.c.generation_id == generations.c.generation_id)
     .where(*_BY_KEY)
     .order_by(attempts.c.attempt_idx)
+)
+_PAID_ELSEWHERE = (
+    select(generations.c.request_fingerprint)
+    .where(generations.c.gateway != bindparam("b_gateway"), generations.c.status == "success")
+    .distinct()
 )
 _ANY_ROW = select(plan_rows.c.row_key).where(plan_rows.c.out_id == bindparam("b_out")).limit(1)
 _KNOWN_PROMPT = (

@@ -11,10 +11,14 @@ from urllib.parse import urlsplit, urlunsplit
 from reelsweep.prompts.errors import OutError, SettingsError
 from reelsweep.tasks.ledger.trouble import trouble
 
-_NETWORK = {"nfs", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "ncpfs", "afs", "ceph", "lustre"}
-_NETWORK |= {"gpfs", "glusterfs", "beegfs", "pvfs2", "orangefs", "davfs"}
-_NETWORK_FUSE = {"sshfs", "s3fs", "gcsfuse", "rclone", "goofys", "glusterfs", "juicefs", "ceph", "davfs"}
-_NETWORK_FUSE |= {"blobfuse", "blobfuse2", "mountpoint-s3", "smbnetfs", "gvfsd-fuse"}
+_NETWORK = (
+    *("nfs", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "ncpfs", "afs", "ceph", "lustre", "gpfs"),
+    *("glusterfs", "beegfs", "pvfs2", "orangefs", "davfs"),
+)
+_NETWORK_FUSE = (
+    *("sshfs", "s3fs", "gcsfuse", "rclone", "goofys", "glusterfs", "juicefs", "ceph", "davfs"),
+    *("blobfuse", "blobfuse2", "mountpoint-s3", "smbnetfs", "gvfsd-fuse"),
+)
 
 
 @dataclass(frozen=True, slots=True)

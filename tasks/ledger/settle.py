@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
+from functools import cache
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,7 +18,7 @@ from reelsweep.tasks.ledger.entries import Entry, change, read_entry
 from reelsweep.tasks.ledger.records import Answer, ManifestStatus, ResultRecord
 from reelsweep.tasks.ledger.schema import results
 from reelsweep.tasks.ledger.standing import State, Trace, is_success
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, Update, bindparam, insert, select, update
 
 _FETCHED_LATER: frozenset[ManifestStatus] = frozenset({"in_progress", "failed_to_download"})
 
@@ -219,11 +220,21 @@ def _settled_columns(record: ResultRecord) -> dict[str, Any]:
 
 
 def _write_result(conn: Connection, attempt_id: str, choice_idx: int, values: Mapping[str, Any]) -> None:
-    where = (results.c.attempt_id == attempt_id, results.c.choice_idx == choice_idx)
-    if conn.execute(update(results).where(*where).values(**values)).rowcount:
+    asked = {f"v_{name}": value for name, value in values.items()}
+    known = conn.execute(
+        _result_statement(tuple(values)), {"b_attempt": attempt_id, "b_choice": choice_idx, **asked}
+    )
+    if known.rowcount:
         return
     row: dict[str, Any] = {"status": "in_progress", "facts": {}, **values}
     conn.execute(insert(results), {"attempt_id": attempt_id, "choice_idx": choice_idx, **row})
+
+
+@cache
+def _result_statement(names: tuple[str, ...]) -> Update:
+    values: dict[str, Any] = {name: bindparam(f"v_{name}") for name in names}
+    key = (results.c.attempt_id == bindparam("b_attempt"), results.c.choice_idx == bindparam("b_choice"))
+    return update(results).where(*key).values(values)
 
 
 _SETTLED_COLUMNS = (

@@ -142,18 +142,12 @@ class Writer:
             link = self._link = self._connect()
         link.begin()
         try:
-            values = [self._apply(link, call) for call in batch]
+            values = link.apply(lambda conn: [_apply(conn, call) for call in batch])
             link.commit()
         except Exception as error:
             self._undo(link, error)
             raise
         return values
-
-    def _apply(self, link: Link, call: _Call) -> Any:
-        try:
-            return link.apply(call.apply)
-        except Exception as error:
-            raise _CallError(error) from error
 
     def _undo(self, link: Link, error: BaseException) -> None:
         try:
@@ -179,3 +173,10 @@ class Writer:
         except Exception as error:
             if not is_database_error(error):
                 raise
+
+
+def _apply(conn: Connection, call: _Call) -> Any:
+    try:
+        return call.apply(conn)
+    except Exception as error:
+        raise _CallError(error) from error

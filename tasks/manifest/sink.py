@@ -86,7 +86,7 @@ class Sink:
             self._widen()
         typed = {name: [cell(value, kinds[name]) for value in values] for name, values in brought.items()}
         schema = arrow_schema(self.columns)
-        arrays = [pa.array(typed.get(name) or self._values(name), kind) for name, kind in _types(schema)]
+        arrays = [_array(typed.get(name) or self._values(name), kind) for name, kind in _types(schema)]
         self._group.append(pa.Table.from_arrays(arrays, schema=schema))
         self._chunk = []
 
@@ -133,6 +133,13 @@ def with_brought(columns: tuple[Column, ...], kinds: Kinds) -> tuple[Column, ...
 
 def _types(schema: pa.Schema) -> list[tuple[str, pa.DataType]]:
     return [(field.name, field.type) for field in schema]
+
+
+def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
+    try:
+        return pa.array(values, kind)
+    except UnicodeEncodeError:  # half of a surrogate pair: JSON can say it, UTF-8 cannot
+        return pa.array([value and value.encode("utf-8", "replace").decode() for value in values], kind)
 
 
 def _widened(table: pa.Table, schema: pa.Schema, kinds: Kinds) -> pa.Table:

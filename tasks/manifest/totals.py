@@ -18,11 +18,14 @@ class Totals:
         self.counts_in_plan: Counter[ManifestStatus] = Counter()
         self.cost_musd = 0
         self.reserved_musd = 0
+        self.priced = False
+        """Whether the cost of any line is known."""
         self.duration_s = 0.0
         self._looks: set[int] = set()
 
     def add_line(self, line: Line) -> None:
         """Count the money of one line (it stands on the first line that shares it)."""
+        self.priced = self.priced or line.cost_musd is not None
         self.cost_musd += line.cost_musd or 0
         self.reserved_musd += line.reserved_musd or 0
 

@@ -93,7 +93,7 @@ def _write(
         for record in attempts:
             sink.add(attempt_row(record))
         sink.finish(full)
-    write_beside(out / "index.html", page.render(facts, totals).encode())
+    write_beside(out / "index.html", page.render(facts, totals).encode("utf-8", "replace"))
     return totals
 
 

@@ -7,17 +7,16 @@ Videos shape under the base URL say how the job ended.
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 
-import httpx
-
-from reelsweep.tasks.artifacts.door import DoorError
+from reelsweep.tasks.artifacts.failures import DownloadError
+from reelsweep.tasks.artifacts.fetch import fetch
 from reelsweep.tasks.gateway.outcome import Outcome
 from reelsweep.tasks.gateway.poll import read_status, recovery_urls
 from reelsweep.tasks.purchase.context import RunContext
 from reelsweep.tasks.purchase.wire import authorization
 
 STATUS_BODY_BYTES = 1 << 20
-ASK_IDLE_S = 60.0
 
 
 def can_ask(context: RunContext, outcome: Outcome) -> bool:
@@ -53,32 +52,22 @@ async def ask_once(context: RunContext, outcome: Outcome) -> Outcome | None:
 
 async def _get(context: RunContext, url: str, outcome: Outcome) -> Outcome | None:
     """One question; None when the address does not know the job or cannot be reached."""
+    client = context.clients().downloads
     try:
-        response = await context.clients().downloads.get(url, headers=authorization(context), idle_s=ASK_IDLE_S)
-        try:
-            body = await _head(response)
-        finally:
-            await response.aclose()
-    except (DoorError, httpx.HTTPError):
+        answer = await fetch(url, client=client, max_bytes=STATUS_BODY_BYTES, headers=authorization(context))
+    except DownloadError:
         return None
-    if response.status_code == 404:
+    if answer.http_status == 404:
         return None
     return read_status(
-        body,
-        http_status=response.status_code,
+        answer.body,
+        http_status=answer.http_status,
         base_url=str(context.profile.base_url),
         task_id=outcome.task_id,
         status_url=outcome.status_url,
+        headers=answer.headers,
+        now=datetime.now(UTC),
     )
-
-
-async def _head(response: httpx.Response) -> bytes:
-    body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) >= STATUS_BODY_BYTES:
-            break
-    return bytes(body)
 
 
 def _urls(context: RunContext, outcome: Outcome) -> tuple[str, ...]:

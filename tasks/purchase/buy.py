@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import httpx
-
 from reelsweep.prompts.request import GenerationSpec
-from reelsweep.tasks.gateway.client import BodyReader, Exchange, post
+from reelsweep.tasks.gateway.client import BodyReader, Exchange, cut_outcome, post
 from reelsweep.tasks.gateway.fold import Reader
 from reelsweep.tasks.gateway.outcome import Outcome
 from reelsweep.tasks.ledger.records import Claim
 from reelsweep.tasks.purchase.ask import ask_until_ended, can_ask
-from reelsweep.tasks.purchase.conclude import conclude
+from reelsweep.tasks.purchase.conclude import conclude, cut_short
 from reelsweep.tasks.purchase.context import RunContext
 from reelsweep.tasks.purchase.ends import RowEnd, end_of_outcome
 from reelsweep.tasks.purchase.stops import Stop, StopReason
@@ -95,7 +94,7 @@ async def _post(
 
     return await post(
         context.clients().generations,
-        build_request(context, body, claim.idempotency_key),
+        build_request(spec, context, body, claim.idempotency_key),
         exchange,
         make_reader,
         on_seen,
@@ -104,12 +103,12 @@ async def _post(
 
 
 async def _interrupted(context: RunContext, claim: Claim, exchange: Exchange) -> None:
-    """Cancelled in mid-POST: withdrawn when nothing left, else the attempt stays as it is: unknown."""
+    """Cancelled in mid-POST: withdrawn when nothing left; else recorded as far as it came, mostly unknown."""
     if not exchange.sent:
         context.uncount_post()
         await context.ledger.withdraw(claim.attempt_id, "cancelled before the request began")
-    else:
-        await context.ledger.abandon(claim.attempt_id, "cut off by this side")
+        return
+    await cut_short(context, claim.attempt_id, cut_outcome(exchange, "client"), exchange.tape)
 
 
 async def _never_left(context: RunContext, claim: Claim, outcome: Outcome, sent_at: float) -> Bought:

@@ -12,7 +12,7 @@ from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.gateway.client import Tape
 from reelsweep.tasks.gateway.explain import manifest_status_of
 from reelsweep.tasks.gateway.outcome import Choice, Outcome
-from reelsweep.tasks.gateway.transcript import scrub
+from reelsweep.tasks.gateway.transcript import scrub, scrub_text
 from reelsweep.tasks.ledger.records import Answer, ManifestStatus, ResultRecord
 from reelsweep.tasks.purchase.ask import ask_once
 from reelsweep.tasks.purchase.context import RunContext
@@ -39,7 +39,9 @@ async def _record(
     """An attempt without a result: its outcome and its transcript."""
     status = manifest_status_of(outcome)
     await context.ledger.answer(attempt_id, _answer(spec, context, attempt_id, outcome, status, tape))
-    retry_in_s = context.policy.long_backoff_s if outcome.retry == "backoff_long" and outcome.billed == "no" else None
+    retry_in_s = (
+        context.policy.long_backoff_s if outcome.retry == "backoff_long" and outcome.billed == "no" else None
+    )
     return end_of_outcome(status, outcome, retry_in_s)
 
 
@@ -50,6 +52,22 @@ async def _keep(
     answer = _answer(spec, context, attempt_id, outcome, "in_progress", None)
     await context.ledger.answer(attempt_id, answer)
     return await keep_results(spec, context, attempt_id, outcome, tape)
+
+
+async def cut_short(context: RunContext, attempt_id: str, outcome: Outcome, tape: Tape) -> None:
+    """Record an attempt that this side cut off: what was seen is kept, nothing is fetched now."""
+    outcome = _without_secrets(outcome, context)
+    status = "in_progress" if outcome.status == "succeeded" else manifest_status_of(outcome)
+    await context.ledger.answer(
+        attempt_id,
+        Answer(
+            outcome=outcome,
+            manifest_status=status,
+            billed=outcome.billed,
+            cost_musd=None,
+            transcript=_keep_transcript(context, attempt_id, tape),
+        ),
+    )
 
 
 async def keep_results(
@@ -141,4 +159,4 @@ def _without_secrets(outcome: Outcome, context: RunContext) -> Outcome:
     """A gateway that repeats the key in its error must not get it into a file."""
     if not context.key or not outcome.error_message:
         return outcome
-    return replace(outcome, error_message=outcome.error_message.replace(context.key, "[key]"))
+    return replace(outcome, error_message=scrub_text(outcome.error_message, [context.key]))

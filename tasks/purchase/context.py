@@ -15,10 +15,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import httpx
-
 from reelsweep.prompts.pricing import Price
 from reelsweep.tasks.artifacts.door import Door
-from reelsweep.tasks.artifacts.download import DownloadClient, download_client
+from reelsweep.tasks.artifacts.download import DownloadClient
 from reelsweep.tasks.artifacts.probe import Prober
 from reelsweep.tasks.artifacts.store import Store
 from reelsweep.tasks.gateway.breaker import Breaker, PurchaseEnd
@@ -166,6 +165,11 @@ class RunContext:
         with self._lock:
             self.posts -= 1
 
+    def waiting(self) -> str | None:
+        """What holds every send now, for the display."""
+        cooling_s = max((limiter.cooling_s() for limiter in self.limiters()), default=0.0)
+        return f"cool-down {cooling_s:.0f} s" if cooling_s >= 1 else None
+
     def heard(self) -> None:
         """The gateway answered: it exists."""
         self.answered, self._unreachable_since = True, None
@@ -188,7 +192,7 @@ class RunContext:
         if canary is not None:
             canary.lift()
         if trip is not None:
-            remedy = f"Nothing more is sent. Read the transcripts in {self.store.transcripts_name}."
+            remedy = f"Nothing more is sent. Read the transcripts in {self.store.out / 'transcripts'}."
             self.stop(Stop(reason="breaker", message=f"Stopped: {trip}.", remedy=remedy))
 
     def clients(self) -> Clients:
@@ -198,7 +202,7 @@ class RunContext:
             if key not in self._clients:
                 self._tls = self._tls or httpx.create_ssl_context(trust_env=False)
                 self._clients[key] = Clients(
-                    generation_client(self.policy.times, self._tls), download_client(self.door)
+                    generation_client(self.policy.times, self._tls), DownloadClient(self.door)
                 )
             return self._clients[key]
 

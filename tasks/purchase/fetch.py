@@ -10,10 +10,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from reelsweep.tasks.artifacts.door import DoorError
-from reelsweep.tasks.artifacts.download import Download, DownloadError, Limits, download
+from reelsweep.tasks.artifacts.download import Download, Limits, download
 from reelsweep.tasks.artifacts.facts import Facts, InvalidVideo
-from reelsweep.tasks.artifacts.signature import signature_of
+from reelsweep.tasks.artifacts.failures import DownloadError
+from reelsweep.tasks.artifacts.signature import SUFFIXES
 from reelsweep.tasks.gateway.outcome import Choice, Outcome
 from reelsweep.tasks.ledger.records import ResultRecord
 from reelsweep.tasks.purchase.context import RunContext
@@ -39,9 +39,8 @@ async def _fetch_choice(
     part = context.store.part(attempt_id, choice.choice_idx)
     try:
         got = await _download(context, choice.video_url, part, refresh)
-    except (DownloadError, DoorError) as error:
-        kind = error.kind if isinstance(error, DownloadError) else "blocked"
-        return _unfetched(choice, f"download_{kind}", str(error))
+    except DownloadError as error:
+        return _unfetched(choice, f"download_{error.kind}", str(error))
     try:
         facts = await context.prober.probe(part)
     except InvalidVideo as error:
@@ -66,7 +65,7 @@ async def _download(context: RunContext, url: str, part: Path, refresh: Refresh)
 async def _store(
     context: RunContext, attempt_id: str, choice: Choice, part: Path, got: Download, facts: Facts
 ) -> ResultRecord:
-    suffix = signature_of(part).suffix
+    suffix = SUFFIXES[facts.mime_type]
     await context.ledger.stored(
         attempt_id,
         choice.choice_idx,

@@ -71,15 +71,22 @@ async def _without_sending(
         case "none":
             retry = context.policy.retry_failed and standing.status == "failed"
             return None if retry and standing.billed in ("yes", "maybe") else end_of_standing(standing)
-        case "fetch":
-            return await fetch_again(spec, context, _attempt_of(standing))
-        case "recover":
-            end = await recover(spec, context, _attempt_of(standing))
-            return None if end.status == "unknown" and _resubmits(context) else end
+        case "fetch" | "recover":
+            return await _finish(spec, context, standing)
         case "hold":
             return None if _resubmits(context) else end_of_standing(standing)
         case "wait":
             return await _wait_for_other_run(spec, context)
+
+
+async def _finish(spec: GenerationSpec, context: RunContext, standing: Standing) -> RowEnd | None:
+    """Bring an attempt of an earlier run to its end, unless another live run is at it."""
+    if not await context.ledger.adopt(_attempt_of(standing), context.run_id):
+        return await _wait_for_other_run(spec, context)
+    if standing.next_step == "fetch":
+        return await fetch_again(spec, context, _attempt_of(standing))
+    end = await recover(spec, context, _attempt_of(standing))
+    return None if end.status == "unknown" and _resubmits(context) else end
 
 
 async def _send(
@@ -117,21 +124,16 @@ async def _claim(
         price_max_musd=None if price is None else price.max_musd(spec),
         price=None if price is None else str(price),
         allow=frozenset(
-            [*(["failed_billed"] if policy.retry_failed else []), *(["unknown"] if _resubmits(context) else [])]
+            [
+                *(["failed_billed"] if policy.retry_failed else []),
+                *(["unknown"] if _resubmits(context) else []),
+            ]
         ),
         max_purchases=policy.max_purchases,
         prefect_flow_run_id=prefect_ids[0],
         prefect_task_run_id=prefect_ids[1],
     )
-    # A cancelled caller must not leave a claim behind that nobody knows of.
-    claiming = asyncio.ensure_future(context.ledger.claim(context.gateway, request))
-    try:
-        return await asyncio.shield(claiming)
-    except asyncio.CancelledError:
-        claim = await claiming
-        if isinstance(claim, Claim):
-            await context.ledger.withdraw(claim.attempt_id, "cancelled before the request began")
-        raise
+    return await context.ledger.claim(context.gateway, request)
 
 
 async def _declined(declined: Declined, context: RunContext) -> RowEnd | None:
@@ -141,7 +143,9 @@ async def _declined(declined: Declined, context: RunContext) -> RowEnd | None:
             await asyncio.sleep(_WAIT_S)
             return None
         case "skipped_budget":
-            context.stop(Stop(reason="budget", message="Stopped: the budget is used up.", remedy="Raise --budget."))
+            context.stop(
+                Stop(reason="budget", message="Stopped: the budget is used up.", remedy="Raise --budget.")
+            )
             return RowEnd(status="skipped_budget", error_type="budget", message="the budget is used up")
         case "lease_lost":
             context.stop(Stop(reason="lease_lost", message="Stopped: this run lost its lease on the ledger."))
@@ -177,7 +181,9 @@ def _attempt_of(standing: Standing) -> str:
 def _not_sent(context: RunContext, model: str) -> RowEnd:
     stop = context.stop_of(model)
     status = "skipped_budget" if stop is not None and stop.reason == "budget" else "planned"
-    return RowEnd(status=status, error_type=stop.reason if stop else None, message=stop.message if stop else "")
+    return RowEnd(
+        status=status, error_type=stop.reason if stop else None, message=stop.message if stop else ""
+    )
 
 
 def _max_posts_stop(context: RunContext) -> Stop:

@@ -32,7 +32,7 @@ class Stop:
 
     @property
     def exit_code(self) -> int:
-        """DESIGN of the exit codes: 3 for money, keys and the breaker; 1 for too many failures; 130 for Ctrl-C."""
+        """3 for money, keys and the breaker; 1 for too many failures; 130 for Ctrl-C."""
         match self.reason:
             case "interrupted":
                 return 130

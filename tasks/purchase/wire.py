@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from urllib.parse import urlencode
 
-from reelsweep.prompts.request import GenerationSpec, wire_body
+from reelsweep.prompts.request import GenerationSpec, url_query, wire_body
 from reelsweep.tasks.artifacts.images import data_url
 from reelsweep.tasks.gateway.client import Request
 from reelsweep.tasks.purchase.context import RunContext
@@ -29,18 +29,26 @@ class Body:
 
 async def build_body(spec: GenerationSpec, context: RunContext) -> Body:
     """Fill the canonical request with images and the parent's turn, respelt by the profile."""
-    images = {sha256: data_url(context.store, sha256) for sha256 in spec.images}
+    images = {sha256: data_url(sha256, context.store) for sha256 in spec.images}
     turns: dict[str, str] = {}
     if spec.follows:
-        turns[spec.follows] = await context.ledger.turn(context.gateway, spec.follows) or ""
+        turns[spec.follows] = await _turn(context, spec.follows)
     content = wire_body(context.profile.respell(dict(spec.payload)), images=images, turns=turns)
     return Body(content=content, sha256=hashlib.sha256(content).hexdigest())
 
 
-def build_request(context: RunContext, body: Body, idempotency_key: str) -> Request:
+async def _turn(context: RunContext, fingerprint: str) -> str:
+    """The finished assistant turn of a parent, unmodified; the window has seen that it succeeded."""
+    for attempt in reversed(await context.ledger.attempts_of(context.gateway, fingerprint)):
+        for result in attempt.results:
+            if result.choice_idx == 0 and result.status == "success" and result.text is not None:
+                return result.text
+    raise LookupError(f"the parent {fingerprint} has no finished turn")
+
+
+def build_request(spec: GenerationSpec, context: RunContext, body: Body, idempotency_key: str) -> Request:
     """Address and headers of a POST; the key goes nowhere else."""
-    profile = context.profile
-    query = f"?{urlencode(profile.url_query)}" if profile.url_query else ""
+    query = url_query(spec.payload)
     headers = {
         "Content-Type": "application/json",
         "Accept": "text/event-stream, application/json",
@@ -49,8 +57,8 @@ def build_request(context: RunContext, body: Body, idempotency_key: str) -> Requ
         "Idempotency-Key": idempotency_key,
         **authorization(context),
     }
-    url = f"{str(profile.base_url).rstrip('/')}/chat/completions{query}"
-    return Request(url=url, headers=headers, body=body.content)
+    url = f"{str(context.profile.base_url).rstrip('/')}/chat/completions"
+    return Request(url=f"{url}?{urlencode(query)}" if query else url, headers=headers, body=body.content)
 
 
 def authorization(context: RunContext) -> dict[str, str]:
