@@ -133,7 +133,7 @@ def stream_lines(connect: Callable[[], Link], out_id: str) -> Iterator[Line]:
 
 
 def stream_attempts(connect: Callable[[], Link], out_id: str) -> Iterator[AttemptRecord]:
-    """Every attempt of an OUT's generations, oldest first, from one state of the ledger."""
+    """Every POST of an OUT's generations, oldest first, from one state of the ledger."""
     snapshot = Snapshot(connect)
     try:
         run_facts = snapshot.read(read_runs)
@@ -193,6 +193,7 @@ _ATTEMPTS = (
 _NEXT_ATTEMPTS = (
     ATTEMPTS_JOINED.where(
         attempts.c.attempt_id > bindparam("b_after"),
+        attempts.c.state != "withdrawn",
         exists().where(
             plan_rows.c.generation_id == attempts.c.generation_id, plan_rows.c.out_id == bindparam("b_out")
         ),

@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from itertools import islice
+from operator import attrgetter
 from typing import Any
 
 from reelsweep.tasks.ledger.records import PlanDiff, PlanRow
@@ -131,7 +132,7 @@ class _Chunk:
 
     def _row(self, row: PlanRow, ids: dict[str, int]) -> dict[str, Any]:
         return {
-            **{name: getattr(row, name) for name in _STORED},
+            **dict(zip(_STORED, _VALUES(row), strict=True)),
             "out_id": self._wish.out_id,
             "generation_id": ids[row.request_fingerprint],
             "in_plan": True,
@@ -140,7 +141,8 @@ class _Chunk:
         }
 
     def _change(self, row: PlanRow, ids: dict[str, int]) -> dict[str, Any]:
-        values = {name: getattr(row, name) for name in _STORED if name != "row_key"}
+        values = dict(zip(_STORED, _VALUES(row), strict=True))
+        del values["row_key"]
         return {
             **{f"v_{name}": value for name, value in values.items()},
             "b_out": self._wish.out_id,
@@ -178,11 +180,11 @@ def _short(key: str) -> int:
 
 
 def _digest(row: PlanRow) -> str:
-    told = [getattr(row, name) for name in _STORED if name not in ("row_key", "ordinal")]
-    told.append(row.request_fingerprint)
-    return hashlib.blake2b(json_text(told).encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(json_text(_TOLD(row)).encode(), digest_size=16).hexdigest()
 
 
+_TOLD = attrgetter(*(name for name in _STORED if name not in ("row_key", "ordinal")), "request_fingerprint")
+_VALUES = attrgetter(*_STORED)
 _UNTRIED = asdict(derive(()))
 _COUNT = (
     select(func.count())
