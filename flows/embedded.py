@@ -20,9 +20,9 @@ from types import TracebackType
 
 import uvicorn
 
-RECORD_S = 1.0
+RECORD_S = 2.0
 """How long task runs that were already received may take to reach the database at the end."""
-END_S = 5.0
+END_S = 10.0
 """After the run's end the process lives no longer than this, whatever its services do."""
 
 

@@ -21,11 +21,13 @@ from reelsweep.flows import embedded
 from reelsweep.flows.loss import server_lost
 from reelsweep.prompts.errors import TroubleError
 
-END_S = 2.0
-"""How long the server may take to record the last task runs and end; then it is killed."""
+END_S = 5.0
+"""How long the server may take to record the last task runs and end (idle: a second) before it is killed."""
 
 DEFAULTS: Mapping[str, str] = {
     # one write per second for all task runs of that second, instead of one per event
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "5000",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
     # three events per task run would stay in the user's database; the task runs themselves are recorded
     "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED": "false",
     "PREFECT_SERVER_EVENTS_STREAM_OUT_ENABLED": "false",

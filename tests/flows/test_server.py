@@ -1,4 +1,4 @@
-"""The Prefect server of a run: it keeps the task runs, dies with the run, and is not missed when it dies first."""
+"""The Prefect server of a run: it keeps task runs, dies with the run, and is not missed if it dies first."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def finish(process: subprocess.Popen[str]) -> tuple[list[str], str]:
 
 
 def test_a_quick_runs_task_runs_are_kept(home: Path) -> None:
-    """Of 300 quick task runs nearly all are in the database, the end takes seconds, stderr is empty, no orphan."""
+    """Of 300 quick task runs nearly all are recorded, the end takes seconds, stderr is empty, no orphan."""
     process = start(KEEP, home)
     lines, err = finish(process)
     assert (process.returncode, err) == (0, "")
@@ -138,7 +138,7 @@ def test_a_quick_runs_task_runs_are_kept(home: Path) -> None:
     assert (kind, exported) == ("embedded", "True")
     assert lines[1] == "made 300"
     _, closing_s, still_exported = lines[2].split()
-    assert float(closing_s) < 6
+    assert float(closing_s) < 10
     assert still_exported == "False"
     assert not psutil.pid_exists(int(pid))
     with sqlite3.connect(home / "prefect.db") as database:
@@ -189,7 +189,7 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     lost: list[int] = []
     process = ServerProcess(home, lost.append)
     try:
-        with pytest.raises(TroubleError, match="did not start: .*File exists"):
+        with pytest.raises(TroubleError, match=r"did not start: .*File exists"):
             process.wait_ready(PATIENCE_S)
     finally:
         process.stop()
