@@ -31,7 +31,7 @@ STRICT = {"err_detect": "explode", "max_pixels": str(MAX_PIXELS)}
 LENIENT = {"max_pixels": str(MAX_PIXELS)}
 MARKS_DAMAGE = frozenset({"h264"})
 """Codecs whose decoder marks every frame it had to repair, so that a slip that spoils no picture need not
-spoil the clip (tried: of 1,187 damaged clips that the strict pass refused, the lenient one passed none)."""
+spoil the clip (tried: of 1,209 damaged clips that the strict pass refused, the lenient one let 1 through)."""
 
 
 @dataclass(slots=True)

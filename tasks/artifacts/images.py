@@ -17,7 +17,7 @@ from reelsweep.prompts.errors import UsageError
 from reelsweep.prompts.images import LoadedImage
 from reelsweep.tasks.artifacts.client import DownloadClient
 from reelsweep.tasks.artifacts.door import Door
-from reelsweep.tasks.artifacts.failures import DownloadError
+from reelsweep.tasks.artifacts.failures import DownloadError, host_of
 from reelsweep.tasks.artifacts.fetch import Fetched, fetch
 from reelsweep.tasks.artifacts.signature import ImageFormat, image_format
 from reelsweep.tasks.artifacts.store import Store
@@ -96,7 +96,7 @@ def _from_url(url: str, door: Door) -> bytes:
     except DownloadError as error:
         raise UsageError(f"image: {error.message}", error.remedy) from None
     if answer.http_status != 200:
-        raise UsageError(f"image: the server answered HTTP {answer.http_status}.")
+        raise UsageError(f"image {_short(url)}: the server answered HTTP {answer.http_status}.")
     return answer.body
 
 
@@ -106,4 +106,7 @@ async def _fetched(url: str, door: Door) -> Fetched:
 
 
 def _short(ref: str) -> str:
+    """How messages call a reference: a file by its name, a URL by its host, since the rest may be signed."""
+    if "://" in ref:
+        return f"from {host_of(ref)}"
     return repr(ref if len(ref) <= REF_CHARS else f"{ref[:REF_CHARS]}…")

@@ -190,7 +190,9 @@ def _pictures(look: Look) -> Iterator[np.ndarray]:
     for index in range(look.num_frames):
         patch = Image.fromarray(np.roll(patches, index // 4, axis=1))
         picture = np.array(patch.resize(size, Image.Resampling.BICUBIC))
-        picture[10:30, (left := index * 5 % (look.width - 20)) : left + 20] = 255
+        top, side = look.height // 9, look.width // 8
+        left = index * look.width // 30 % (look.width - side)
+        picture[top : top + side, left : left + side] = 255
         yield picture
 
 

@@ -44,7 +44,14 @@ async def test_a_public_name_is_fetched_from_the_address_that_was_judged(net, se
 
 @pytest.mark.parametrize(
     "addresses",
-    [["127.0.0.1"], ["10.1.2.3"], ["169.254.169.254"], ["::1"], ["::ffff:10.0.0.1"], ["93.184.215.14", "10.0.0.1"]],
+    [
+        ["127.0.0.1"],
+        ["10.1.2.3"],
+        ["169.254.169.254"],
+        ["::1"],
+        ["::ffff:10.0.0.1"],
+        ["93.184.215.14", "10.0.0.1"],
+    ],
 )
 async def test_a_name_with_a_private_address_is_refused_unconnected(net, addresses: list[str]) -> None:
     """One answer that is not public refuses the name, whatever the others are; nothing is sent."""
@@ -56,10 +63,12 @@ async def test_a_name_with_a_private_address_is_refused_unconnected(net, address
     assert "--allow-host clips.example.com:80" in refused.value.remedy
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "[::ffff:7f00:1]", "2130706433", "0x7f.1", "localhost"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "[::1]", "[::ffff:7f00:1]", "2130706433", "0x7f.1", "localhost"]
+)
 async def test_this_machine_is_refused_however_it_is_spelled(net, host: str) -> None:
     """Literal addresses, old spellings and names of loopback go through the same judgement."""
-    net.names |= dict.fromkeys(("127.0.0.1", "2130706433", "0x7f.1", "localhost"), ["127.0.0.1"])
+    net.names |= {name: ["127.0.0.1"] for name in ("127.0.0.1", "2130706433", "0x7f.1", "localhost")}
     net.names |= {"::1": ["::1"], "::ffff:7f00:1": ["::ffff:127.0.0.1"]}
     with pytest.raises(AddressError):
         await got(net.door(), f"http://{host}/x")
@@ -73,7 +82,8 @@ async def test_the_systems_resolver_is_judged_too() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["file:///etc/passwd", "ftp://clips.example.com/x", "http://me:pw@clips.example.com/x", "/x", "http://"]
+    "url",
+    ["file:///etc/passwd", "ftp://clips.example.com/x", "http://me:pw@clips.example.com/x", "/x", "http://"],
 )
 async def test_only_plain_http_urls_pass(net, url: str) -> None:
     """Other schemes, user names and relative addresses are refused before any name is resolved."""
@@ -84,7 +94,12 @@ async def test_only_plain_http_urls_pass(net, url: str) -> None:
 
 @pytest.mark.parametrize(
     "location",
-    ["http://169.254.169.254/latest/meta-data", "http://inside.example.com/", "file:///etc/passwd", "//[::1]/x"],
+    [
+        "http://169.254.169.254/latest/meta-data",
+        "http://inside.example.com/",
+        "file:///etc/passwd",
+        "//[::1]/x",
+    ],
 )
 async def test_a_redirect_leads_through_the_door(net, server, answer, location: str) -> None:
     """A public server cannot send us to a private address, a private name or another scheme."""
@@ -119,7 +134,9 @@ async def test_the_gateways_own_host_and_port_are_exempt_and_nothing_beside_them
         await got(door, "http://127.0.0.1:8001/file")
 
 
-@pytest.mark.parametrize(("entry", "passes"), [("inside.example.com", True), ("inside.example.com:81", False)])
+@pytest.mark.parametrize(
+    ("entry", "passes"), [("inside.example.com", True), ("inside.example.com:81", False)]
+)
 async def test_an_allowed_host_is_exempt(net, server, answer, entry: str, passes: bool) -> None:
     """`--allow-host` opens the door for its host, and for its port only where it names one."""
     net.host("inside.example.com", "10.0.0.1", server)
@@ -199,7 +216,9 @@ async def test_the_transport_itself_refuses_a_key_that_is_about_to_leave(net) ->
     assert net.connected == []
 
 
-async def test_proxies_and_netrc_of_the_environment_are_not_read(net, server, answer, monkeypatch, tmp_path) -> None:
+async def test_proxies_and_netrc_of_the_environment_are_not_read(
+    net, server, answer, monkeypatch, tmp_path
+) -> None:
     """Variables that other programs obey change nothing."""
     (tmp_path / "netrc").write_text("machine clips.example.com login me password SECRET\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))

@@ -95,7 +95,9 @@ async def test_a_cut_download_goes_on_from_its_last_byte(client, files, server, 
 
 
 @pytest.mark.parametrize("tag", ['W/"v1"', "", "v1", '"bro\\"ken'])
-async def test_without_a_strong_validator_a_cut_download_starts_again(client, files, server, part, tag: str) -> None:
+async def test_without_a_strong_validator_a_cut_download_starts_again(
+    client, files, server, part, tag: str
+) -> None:
     """A weak, missing or broken entity tag promises nothing about bytes."""
     files(cuts=[300_000], tags=[tag])
     done = await download(URL, part, client=client, limits=AT_ONCE)
@@ -173,7 +175,7 @@ async def test_a_cancelled_download_keeps_what_came(client, files, server, answe
     head = answer(200, CLIP, {"ETag": '"v1"'}, cut_after=400_000, hangs=True)
     server.handler = lambda request: head
     task = asyncio.create_task(download(URL, part, client=client, limits=AT_ONCE))
-    while not part.exists():
+    while not part.exists():  # noqa: ASYNC110 - the first bytes on the disk are the event
         await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -208,7 +210,9 @@ async def test_a_part_of_another_url_is_not_built_on(client, files, server, part
 
 
 @pytest.mark.parametrize("note", [b"", b"{", b"[]", b'{"surprise": 1}', b"null"])
-async def test_a_part_without_a_readable_note_is_begun_again(client, files, server, part, note: bytes) -> None:
+async def test_a_part_without_a_readable_note_is_begun_again(
+    client, files, server, part, note: bytes
+) -> None:
     """Bytes of unknown origin are overwritten, not continued."""
     part.write_bytes(b"x" * 900_000)
     part.with_name("0192-0.json").write_bytes(note)

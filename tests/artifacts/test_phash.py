@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from reelsweep.tasks.artifacts.phash import HEX_PER_FRAME, NUM_FRAMES, distance, evenly_spaced, frame_hash
 
-hashes = st.integers(0, (1 << 4 * NUM_FRAMES * HEX_PER_FRAME) - 1).map(lambda n: f"{n:0{NUM_FRAMES * HEX_PER_FRAME}x}")
+hashes = st.integers(0, (1 << 4 * NUM_FRAMES * HEX_PER_FRAME) - 1).map(
+    lambda n: f"{n:0{NUM_FRAMES * HEX_PER_FRAME}x}"
+)
 
 
 @given(st.integers(0, 2**32), st.integers(8, 200), st.integers(8, 200))

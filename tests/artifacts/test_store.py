@@ -138,7 +138,9 @@ def test_only_ids_of_our_own_become_paths(store: Store, attempt_id: str) -> None
         store.write_transcript(attempt_id, b"")
 
 
-@pytest.mark.parametrize(("sha256", "suffix"), [("../../x", ".mp4"), (SHA.upper(), ".mp4"), (SHA, "/../x"), (SHA, "")])
+@pytest.mark.parametrize(
+    ("sha256", "suffix"), [("../../x", ".mp4"), (SHA.upper(), ".mp4"), (SHA, "/../x"), (SHA, "")]
+)
 def test_only_hashes_and_plain_suffixes_become_names(store: Store, sha256: str, suffix: str) -> None:
     """The name of a clip is 64 hex digits and a short suffix."""
     with pytest.raises(ValueError, match="not fit"):
