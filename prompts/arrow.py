@@ -45,7 +45,7 @@ def _values(column: Any) -> list[Json]:
     values: list[Json] = column.to_pylist(maps_as_pydicts="strict")
     if _is_text(column.type) or pa.types.is_integer(column.type):
         return values
-    return [plain(value) for value in values]
+    return [plain(value, keep_nulls=False) for value in values]
 
 
 def text_batch(columns: Iterable[Sequence[str]]) -> Batch:
@@ -92,4 +92,4 @@ def _as_written(column: Any) -> Any:
 def series_values(series: Any) -> tuple[Json, ...]:
     """The cells of a pandas Series that has a dtype of its own (not `object`)."""
     array = _as_written(pa.array(series, from_pandas=True))
-    return tuple(plain(value) for value in array.to_pylist())
+    return tuple(plain(value, keep_nulls=False) for value in array.to_pylist())

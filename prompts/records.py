@@ -54,10 +54,11 @@ class LineRecords:
             yield tuple(cells.get(name) for name in self.names)
 
 
-def plain(value: object) -> Json:
+def plain(value: object, *, keep_nulls: bool = True) -> Json:
     """A cell from Arrow, pandas or numpy as a plain value: NaN is absent, an instant is its ISO text.
 
-    Fields of an object that are null are left out: Parquet cannot tell them from absent ones.
+    Without `keep_nulls` the fields of an object that are null are left out: Parquet cannot tell them
+    from absent ones.
     """
     match value:
         case None | bool():
@@ -75,9 +76,10 @@ def plain(value: object) -> Json:
         case bytes():
             return value.decode()
         case dict():
-            fields = cast(dict[object, object], value)
-            return {str(key): plain(item) for key, item in fields.items() if item is not None}
+            fields = cast(dict[object, object], value).items()
+            kept = ((key, item) for key, item in fields if keep_nulls or item is not None)
+            return {str(key): plain(item, keep_nulls=keep_nulls) for key, item in kept}
         case list() | tuple():
-            return [plain(item) for item in cast(Sequence[object], value)]
+            return [plain(item, keep_nulls=keep_nulls) for item in cast(Sequence[object], value)]
         case _:
             return str(value)
