@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from reelsweep.tasks.artifacts.addresses import is_loopback, is_public
 
@@ -46,6 +46,7 @@ def test_what_is_no_address_is_refused(text: str) -> None:
     assert not is_public(text)
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.ip_addresses(v=4))
 def test_a_wrapped_address_is_judged_as_the_one_inside(inner: IPv4Address) -> None:
     """No IPv6 form of an IPv4 address opens a door that is closed to the address itself."""
@@ -55,6 +56,7 @@ def test_a_wrapped_address_is_judged_as_the_one_inside(inner: IPv4Address) -> No
     assert judged == {is_public(str(inner))}
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.ip_addresses(v=6))
 def test_nothing_outside_unicast_is_public(address: IPv6Address) -> None:
     """An IPv6 address is public only in 2000::/3, or as the wrapping of an IPv4 address."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import imagehash
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from reelsweep.tasks.artifacts.phash import HEX_PER_FRAME, NUM_FRAMES, distance, evenly_spaced, frame_hash
@@ -15,6 +15,7 @@ hashes = st.integers(0, (1 << 4 * NUM_FRAMES * HEX_PER_FRAME) - 1).map(
 )
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.integers(0, 2**32), st.integers(8, 200), st.integers(8, 200))
 def test_a_frame_is_hashed_as_imagehash_does(seed: int, width: int, height: int) -> None:
     """Any picture: the same 64 bits, in the same order."""
@@ -30,6 +31,7 @@ def test_a_flat_picture_hashes_alike_everywhere(level: int) -> None:
     assert frame_hash(Image.new("L", (160, 90), level)) == expected
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.integers(1, 100_000))
 def test_the_frames_that_stand_for_a_clip_are_in_it_and_in_order(num_frames: int) -> None:
     """Eight indices, never past the end; different ones as soon as there are eight frames."""
@@ -40,6 +42,7 @@ def test_the_frames_that_stand_for_a_clip_are_in_it_and_in_order(num_frames: int
     assert len(set(picks)) == min(num_frames, NUM_FRAMES)
 
 
+@settings(deadline=None, max_examples=60)
 @given(hashes, hashes)
 def test_distance_is_a_distance(a: str, b: str) -> None:
     """Zero to itself only, symmetric, at most one."""
@@ -49,6 +52,7 @@ def test_distance_is_a_distance(a: str, b: str) -> None:
     assert distance(a, b) <= 1
 
 
+@settings(deadline=None, max_examples=60)
 @given(hashes, hashes, hashes)
 def test_no_detour_is_shorter(a: str, b: str, c: str) -> None:
     """The triangle inequality holds, so near and far are consistent."""
