@@ -1,6 +1,6 @@
 """The process of a `SandboxServer`. People use `reelsweep sandbox`."""
 
-from reelsweep.tasks.sandbox.server import run_child
+from reelsweep.tasks.sandbox.child import run_child
 
 if __name__ == "__main__":
     run_child()

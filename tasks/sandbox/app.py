@@ -1,6 +1,6 @@
 """The sandbox as an ASGI application: routes, the key, the control door.
 
-Files, status pages and `/healthz` go without the key; `/script` and `/bill` take the control token.
+Files, status pages and `/healthz` go without the key; `/script` takes the control token.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def create_app(
             Route("/status/{task_id}", get_status),
             Route("/files/{name}", get_file),
             Route("/healthz", _get_health),
-            Route("/bill", _controlled(_get_bill, control_token)),
+            Route("/bill", _keyed(_get_bill, key)),
             Route("/script", _controlled(_post_script, control_token), methods=["POST"]),
         ],
         exception_handlers={RefusedRequestError: _explain_refused, HTTPException: _explain_http},

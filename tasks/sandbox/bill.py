@@ -68,9 +68,10 @@ def _write_tail(ended: Ended, billed: bool) -> bytes:
 
 
 class Bill:
-    """The open bill. Without a path it is a temporary file that nobody else sees."""
+    """The open bill. Without a path it is a temporary file, which nobody else sees and that waits for no disk."""
 
     def __init__(self, path: Path | None = None) -> None:
+        self._is_durable = path is not None
         self._fd = _open_bill(path)
         self._end = _keep_whole_lines(self._fd)
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="bill")
@@ -83,7 +84,8 @@ class Bill:
         os.pwrite(self._fd, text, self._end)
         self._end += len(text)
         place = self._end - _TAIL
-        await asyncio.shield(self._next_sync())
+        if self._is_durable:
+            await asyncio.shield(self._next_sync())
         return place
 
     def end(self, place: int, ended: Ended, billed: bool) -> None:

@@ -5,6 +5,7 @@ Loopback only: it has no rate limit, believes its control token, and says what i
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import ipaddress
 import json
@@ -15,7 +16,6 @@ import select
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -49,37 +49,39 @@ def serve(
     from reelsweep.tasks.sandbox.app import close_app, create_app
     from reelsweep.tasks.sandbox.protocol import SandboxProtocol
 
-    listener = _listen(host, port)
-    app = create_app(script or Script(), key=key, bill=bill, control_token=control_token)
-    config = uvicorn.Config(
-        app,
-        http=SandboxProtocol,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=1,
-        backlog=_BACKLOG,
-    )
     # A client that is cut off on purpose is no news; a mistake of ours is.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-    server = uvicorn.Server(config)
-    if on_ready is not None:
-        on_ready(_base_url(listener))
-    try:
-        server.run(sockets=[listener])
-    except KeyboardInterrupt:
-        return
-    finally:
-        close_app(app)
+    with contextlib.closing(_listen(host, port)) as listener:
+        app = create_app(script or Script(), key=key, bill=bill, control_token=control_token)
+        config = uvicorn.Config(
+            app,
+            http=SandboxProtocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=1,
+            backlog=_BACKLOG,
+        )
+        if on_ready is not None:
+            on_ready(_base_url(listener))
+        try:
+            uvicorn.Server(config).run(sockets=[listener])
+        except KeyboardInterrupt:
+            return
+        finally:
+            close_app(app)
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
-    if not address.is_loopback:
+    try:
+        address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+    except ValueError:
+        address = None
+    if address is None or not address.is_loopback:
         raise SettingsError(f"the sandbox serves loopback only, got {host!r}.", "Use 127.0.0.1.")
     listener = socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -98,37 +100,6 @@ def _listen(host: str, port: int) -> socket.socket:
 def _base_url(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}/v1" if ":" in host else f"http://{host}:{port}/v1"
-
-
-def run_child() -> None:
-    """What the process of a `SandboxServer` does: read the settings from stdin, serve, end with stdin."""
-    settings = json.loads(sys.stdin.readline())
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
-
-    def announce(base_url: str) -> None:
-        sys.stdout.write(json.dumps({"base_url": base_url}) + "\n")
-        sys.stdout.flush()
-
-    try:
-        serve(
-            port=settings["port"],
-            script=Script.model_validate(settings["script"]),
-            key=settings["key"],
-            bill=Path(settings["bill"]) if settings["bill"] else None,
-            control_token=settings["control_token"],
-            on_ready=announce,
-        )
-    except SettingsError as error:
-        sys.stdout.write(json.dumps({"error": error.message, "remedy": error.remedy}) + "\n")
-
-
-def _end_with_parent(parent: int) -> None:
-    """End the process when the pipe from the parent closes, or the parent is another."""
-    while os.getppid() == parent:
-        readable, _, _ = select.select([0], [], [], 1.0)
-        if readable and not os.read(0, 4096):
-            break
-    os._exit(0)
 
 
 class SandboxServer:
@@ -234,9 +205,12 @@ class SandboxServer:
     def _ask(self, method: str, path: str, body: str | None = None) -> bytes:
         self._running()
         host = self.base_url.removeprefix("http://").removesuffix("/v1")
+        headers = {"X-Sandbox-Token": self._control_token}
+        if self._key is not None:
+            headers["Authorization"] = f"Bearer {self._key}"
         connection = http.client.HTTPConnection(host, timeout=CONTROL_TIMEOUT_S)
         try:
-            connection.request(method, path, body, {"X-Sandbox-Token": self._control_token})
+            connection.request(method, path, body, headers)
             response = connection.getresponse()
             answer = response.read()
         finally:

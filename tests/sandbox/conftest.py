@@ -48,7 +48,9 @@ class Heard:
     @property
     def content(self) -> str:
         return "".join(
-            choice["delta"].get("content") or "" for event in self.events for choice in event.get("choices", ())
+            choice["delta"].get("content") or ""
+            for event in self.events
+            for choice in event.get("choices", ())
         )
 
 
@@ -66,13 +68,20 @@ class Caller:
         host, port = self.origin.removeprefix("http://").split(":")
         lines = {"Host": f"{host}:{port}", "Connection": "close", "Content-Length": str(len(body))}
         lines |= {name.replace("_", "-"): value for name, value in headers.items()}
-        head = f"{method} {target} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        head = f"{method} {target} HTTP/1.1\r\n" + "".join(
+            f"{name}: {value}\r\n" for name, value in lines.items()
+        )
         with socket.create_connection((host, int(port)), timeout=TIMEOUT_S) as connection:
             connection.sendall(head.encode() + b"\r\n" + body)
             return listen(connection, head_only=method == "HEAD")
 
     def post(self, prompt: str = "a cat", *, key: str | None = None, auth: str = KEY, **fields: Any) -> Heard:
-        asked = {"model": "sora-2", "stream": True, "messages": [{"role": "user", "content": prompt}], **fields}
+        asked = {
+            "model": "sora-2",
+            "stream": True,
+            "messages": [{"role": "user", "content": prompt}],
+            **fields,
+        }
         headers = {"Authorization": f"Bearer {auth}", "Content-Type": "application/json"}
         if key is not None:
             headers["Idempotency_Key"] = key

@@ -1,4 +1,4 @@
-"""Every fault of the declared table, by what goes over the wire. A fault without a check here fails the tests."""
+"""Every fault of the declared table, by what goes over the wire. A fault without a check here fails."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def _cut_url(sandbox: Sandbox) -> None:
     heard = sandbox().post("[[fault=cut_url]]")
     assert heard.ended == "cut"
     assert find_clips(heard.content)
-    assert "finish_reason\":\"stop" not in heard.text
+    assert 'finish_reason":"stop' not in heard.text
     assert b"[DONE]" not in heard.body
 
 
@@ -342,7 +342,11 @@ def _task_404(sandbox: Sandbox) -> None:
 
 
 def find_clips(text: str) -> list[str]:
-    return [word for word in text.replace("(", " ").replace(")", " ").replace("'", " ").split() if "/files/" in word]
+    return [
+        word
+        for word in text.replace("(", " ").replace(")", " ").replace("'", " ").split()
+        if "/files/" in word
+    ]
 
 
 def decode(video: bytes) -> int:
@@ -408,7 +412,11 @@ def _no_range(sandbox: Sandbox) -> None:
     url = caller.video_url("[[fault=video_no_range]]")
     assert caller.get(url).ended == "cut"
     again = caller.get(url, Range="bytes=100-")
-    assert (again.status, "content-range" in again.headers, "accept-ranges" in again.headers) == (200, False, False)
+    assert (again.status, "content-range" in again.headers, "accept-ranges" in again.headers) == (
+        200,
+        False,
+        False,
+    )
     assert decode(again.body) == 8
 
 

@@ -40,7 +40,9 @@ def client(sandbox: Sandbox) -> Iterator[openai.OpenAI]:
 
 def ask(client: openai.OpenAI, content: str = "a fox in json", **settings: Any) -> Any:
     model = settings.pop("model", "sandbox-text")
-    return client.chat.completions.create(model=model, messages=[{"role": "user", "content": content}], **settings)
+    return client.chat.completions.create(
+        model=model, messages=[{"role": "user", "content": content}], **settings
+    )
 
 
 def text(client: openai.OpenAI, **settings: Any) -> str:
@@ -128,7 +130,9 @@ def test_a_tool_is_called_with_arguments_of_its_schema(client: openai.OpenAI) ->
     assert (call.finish_reason, call.message.tool_calls[0].function.name) == ("tool_calls", "cut_scene")
     assert 1 <= arguments["at_s"] <= 3
     assert arguments["kind"] in ("hard", "soft")
-    named = ask(client, tools=TOOLS, tool_choice={"type": "function", "function": {"name": "fade"}}).choices[0]
+    named = ask(client, tools=TOOLS, tool_choice={"type": "function", "function": {"name": "fade"}}).choices[
+        0
+    ]
     assert named.message.tool_calls[0].function.name == "fade"
     assert ask(client, tools=TOOLS, tool_choice="none").choices[0].message.tool_calls is None
     deltas = [chunk.choices[0].delta for chunk in ask(client, seed=1, tools=TOOLS, stream=True)]
@@ -150,7 +154,12 @@ def test_bad_parameters_are_bad_requests(client: openai.OpenAI) -> None:
         ask(client, temperature=3)
     assert caught.value.param == "temperature"
     with pytest.raises(openai.BadRequestError) as caught:
-        ask(client, tools=[{**TOOLS[0], "function": {"name": "x", "parameters": {"minimum": "low", "type": "number"}}}])
+        ask(
+            client,
+            tools=[
+                {**TOOLS[0], "function": {"name": "x", "parameters": {"minimum": "low", "type": "number"}}}
+            ],
+        )
     assert caught.value.param == "tools"
 
 
@@ -191,7 +200,9 @@ async def test_the_async_client_streams_many_at_once(sandbox: Sandbox) -> None:
     import asyncio
 
     server = sandbox(duration_s=0.3).server
-    async with openai.AsyncOpenAI(base_url=server.base_url, api_key="sk-sandbox-tests", max_retries=0) as client:
+    async with openai.AsyncOpenAI(
+        base_url=server.base_url, api_key="sk-sandbox-tests", max_retries=0
+    ) as client:
 
         async def one(seed: int) -> bool:
             stream = await ask_async(client, seed)

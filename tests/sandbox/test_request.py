@@ -31,12 +31,24 @@ def body(**fields: Any) -> bytes:
         ("frequency_penalty", [-2, 2, 0], [-2.1, 2.1, "0"]),
         ("logit_bias", [{"5": -100, "6": 100}, {}], [{"5": 101}, {"five": 1}, [1]]),
         ("user", ["u"], [1]),
-        ("response_format", [{"type": "text"}, {"type": "json_object"}], [{"type": "xml"}, {"type": "json_schema"}]),
+        (
+            "response_format",
+            [{"type": "text"}, {"type": "json_object"}],
+            [{"type": "xml"}, {"type": "json_schema"}],
+        ),
         ("seed", [0, -(2**63), 2**63 - 1], [2**63, -(2**63) - 1, 1.5, "7", True]),
-        ("tools", [[TOOL]], [[], [{"type": "web"}], [{"type": "function", "function": {"name": "no spaces"}}]]),
+        (
+            "tools",
+            [[TOOL]],
+            [[], [{"type": "web"}], [{"type": "function", "function": {"name": "no spaces"}}]],
+        ),
         ("size", ["64x36", "1920x1080"], ["big", "64x37", 64]),
         ("seconds", [2, 0.5, "8", 60], [0, -1, 61, "long"]),
-        ("messages", [[{"role": "system", "content": "json"}]], [[], None, "hello", [{"role": "king", "content": "x"}]]),
+        (
+            "messages",
+            [[{"role": "system", "content": "json"}]],
+            [[], None, "hello", [{"role": "king", "content": "x"}]],
+        ),
         ("model", ["x"], ["", None, 1]),
     ],
 )
@@ -62,12 +74,21 @@ def test_null_is_as_if_absent(param: str) -> None:
     ("fields", "param"),
     [
         ({"tool_choice": "auto"}, "tool_choice"),
-        ({"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "other"}}}, "tool_choice"),
-        ({"messages": [{"role": "user", "content": "x"}], "response_format": {"type": "json_object"}}, "messages"),
+        (
+            {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "other"}}},
+            "tool_choice",
+        ),
+        (
+            {"messages": [{"role": "user", "content": "x"}], "response_format": {"type": "json_object"}},
+            "messages",
+        ),
         ({"stream_options": {"include_usage": True}}, "stream_options"),
         ({"messages": [{"role": "user"}]}, "messages[0]"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages[0].content[0]"),
-        ({"messages": [{"role": "user", "content": [{"type": "smell", "text": "x"}]}]}, "messages[0].content[0].type"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "smell", "text": "x"}]}]},
+            "messages[0].content[0].type",
+        ),
     ],
 )
 def test_parameters_are_checked_together(fields: dict[str, Any], param: str) -> None:
@@ -77,14 +98,17 @@ def test_parameters_are_checked_together(fields: dict[str, Any], param: str) -> 
     assert caught.value.param == param
 
 
-@pytest.mark.parametrize("choice", ["none", "auto", "required", {"type": "function", "function": {"name": "cut"}}])
+@pytest.mark.parametrize(
+    "choice", ["none", "auto", "required", {"type": "function", "function": {"name": "cut"}}]
+)
 def test_every_documented_tool_choice_passes(choice: Any) -> None:
     """With tools, each form of `tool_choice` is understood."""
     parse_request(body(tools=[TOOL], tool_choice=choice))
 
 
 @pytest.mark.parametrize(
-    "raw", [b"", b"{", b"[]", b"\xff", b'{"seed": NaN}', b"[" * 100_000, b'{"model": "\\ud800", "messages": 1}']
+    "raw",
+    [b"", b"{", b"[]", b"\xff", b'{"seed": NaN}', b"[" * 100_000, b'{"model": "\\ud800", "messages": 1}'],
 )
 def test_what_is_no_json_object_is_refused(raw: bytes) -> None:
     """A body that cannot be read is a 400, never a crash."""
@@ -92,7 +116,10 @@ def test_what_is_no_json_object_is_refused(raw: bytes) -> None:
         parse_request(raw)
 
 
-@given(st.binary() | st.recursive(st.none() | st.text() | st.integers(), st.lists).map(lambda v: json.dumps(v).encode()))
+@given(
+    st.binary()
+    | st.recursive(st.none() | st.text() | st.integers(), st.lists).map(lambda v: json.dumps(v).encode())
+)
 def test_no_body_crashes_the_reader(raw: bytes) -> None:
     """Any bytes are either a request or a refusal."""
     with pytest.raises(RefusedRequestError):
@@ -112,9 +139,16 @@ def test_the_hash_ignores_order_stream_and_user() -> None:
 def test_the_prompt_of_one_user_message_is_literal_and_history_counts() -> None:
     """One message is its own text; earlier turns and images make another prompt."""
     single, _ = parse_request(body(messages=[{"role": "user", "content": " a\n"}]))
-    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}]
+    turns = [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "b"},
+        {"role": "user", "content": "c"},
+    ]
     edit, _ = parse_request(body(messages=turns))
-    image = [{"type": "text", "text": "c"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}]
+    image = [
+        {"type": "text", "text": "c"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}},
+    ]
     picture, _ = parse_request(body(messages=[{"role": "user", "content": image}]))
     assert single.prompt == " a\n"
     assert (edit.title, "b" in edit.prompt) == ("c", True)
