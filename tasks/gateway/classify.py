@@ -41,7 +41,7 @@ def classify(fault: Fault, *, http_status: int, is_json: bool = True) -> Verdict
         rule = rule_of_status(http_status, is_json=is_json)
         if http_status == 403 and re.search(r"\bmodel\b|模型", fault.message):
             rule = replace(rule, stop_scope=rule.stop_scope and "model")
-    rule = rule or _first(WEAK_RULES, fault) or _FAILED
+    rule = rule or _weak(fault) or _FAILED
     return Verdict(rule=rule, retry_after_s=stated_wait_s(fault.message))
 
 
@@ -80,6 +80,16 @@ def _first(rules: Iterable[Rule], fault: Fault) -> Rule | None:
             if rule.code and rule.code.fullmatch(code):
                 return rule
     return _first_message(rules, fault.message)
+
+
+def _weak(fault: Fault) -> Rule | None:
+    """By words that many a message holds: a time-out in the message outweighs an `error` in the type."""
+    codes = [code for code in (fault.code, fault.type) if code]
+    for rule in WEAK_RULES:
+        told = rule.message and rule.message.search(fault.message)
+        if told or any(rule.code and rule.code.fullmatch(code) for code in codes):
+            return rule
+    return None
 
 
 def _first_message(rules: Iterable[Rule], message: str) -> Rule | None:

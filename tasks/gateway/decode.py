@@ -46,7 +46,7 @@ class Decoder:
         self.done = False
         self.num_malformed = 0
         self.num_cut_lines = 0
-        self.fragments = ""
+        self.fragments: list[str] = []
         self.junk = ""
         self._lines = LineSplitter()
         self._sse = SSEDecoder()
@@ -183,9 +183,9 @@ class Decoder:
                 self._junk(leftover)
 
     def _keep_fragment(self, text: str) -> None:
-        room = KEPT_CHARS - len(self.fragments)
+        room = KEPT_CHARS - sum(map(len, self.fragments))
         if room > 0:
-            self.fragments += text[:room] + "\n"
+            self.fragments.append(text[:room])
 
     def _junk(self, text: str) -> None:
         room = KEPT_CHARS - len(self.junk)

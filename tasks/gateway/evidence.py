@@ -73,8 +73,10 @@ class Evidence:
     progress: tuple[float, ...]
     junk: str
     """Text that is neither events nor JSON."""
-    fragments: str
-    """The content of events that could not be read whole."""
+    fragments: tuple[str, ...]
+    """The content of each event that could not be read whole."""
+    is_readable: bool = True
+    """No event was malformed or cut, so nothing can be hidden there."""
     completion_id: str | None = None
     served_model: str | None = None
     system_fingerprint: str | None = None

@@ -14,7 +14,7 @@ from datetime import datetime
 
 from reelsweep.prompts.request import Output
 from reelsweep.tasks.gateway.decode import Decoder, Event
-from reelsweep.tasks.gateway.evidence import Evidence
+from reelsweep.tasks.gateway.evidence import ChoiceEvidence, Evidence
 from reelsweep.tasks.gateway.faults import Fault, fault_of
 from reelsweep.tasks.gateway.headers import terms_of
 from reelsweep.tasks.gateway.judge import judge
@@ -116,7 +116,7 @@ class Reader:
             self._fault = fault
             for choice in self._choices.values():
                 choice.length_at_fault = choice.content.num_chars
-        if understood:
+        elif understood:
             self.num_events += 1
         self._fold_envelope(value)
 
@@ -200,9 +200,11 @@ class Reader:
             )
 
     def _evidence(self, cut: str | None) -> Evidence:
-        fragments = text_of_fragment(self._decoder.fragments) if self._decoder.fragments else ""
+        fragments = [text for text in map(text_of_fragment, self._decoder.fragments) if text]
+        for text in fragments:
+            self._learn_from_fragment(text)
         if fragments:
-            self._learn_from_fragments(fragments)
+            self._choice(0)
         choices = tuple(choice.evidence() for _, choice in sorted(self._choices.items()))
         is_ended = self._decoder.done or self._is_whole or any(choice.finish_reason for choice in choices)
         return Evidence(
@@ -212,13 +214,14 @@ class Reader:
             is_json=self._is_json,
             num_events=self.num_events,
             choices=choices,
-            fault=self._fault,
+            fault=self._fault or _fault_of_finish(choices),
             task_id=self.task_id,
             status_url=self.status_url,
             preview_url=self.preview_url,
             progress=tuple(self.progress),
             junk=self._decoder.junk,
-            fragments=fragments,
+            fragments=tuple(fragments),
+            is_readable=not (self._decoder.num_malformed or self._decoder.num_cut_lines),
             completion_id=self._ids.get("id"),
             served_model=self._ids.get("model"),
             system_fingerprint=self._ids.get("system_fingerprint"),
@@ -226,10 +229,10 @@ class Reader:
             notes=tuple(self._all_notes()),
         )
 
-    def _learn_from_fragments(self, fragments: str) -> None:
+    def _learn_from_fragment(self, fragment: str) -> None:
         """An id or address that stands whole in an event which does not."""
         scanner = Scanner()
-        scanner.feed(fragments)
+        scanner.feed(fragment)
         self.task_id = self.task_id or scanner.task_id
         self.status_url = self.status_url or scanner.status_url
 
@@ -242,6 +245,12 @@ class Reader:
             yield f"{decoder.num_cut_lines} overlong lines were cut"
         if any(choice.num_dropped for choice in self._choices.values()):
             yield "the texts are longer than what is kept: their middle was left out"
+
+
+def _fault_of_finish(choices: tuple[ChoiceEvidence, ...]) -> Fault | None:
+    """An end that calls itself an error and says no more."""
+    reasons = {(choice.finish_reason or "").lower() for choice in choices}
+    return Fault(message="finish_reason is error") if reasons & {"error", "failed"} else None
 
 
 def read_body(

@@ -62,6 +62,9 @@ def _open(evidence: Evidence, choices: tuple[Choice, ...]) -> Outcome:
         return _unanswered(evidence, choices)
     if evidence.task_id or evidence.status_url:
         return outcome_of(evidence, choices, status="submitted", retry="poll_status_url", billed="yes")
+    if not evidence.is_readable:
+        fault = Fault(message="no video could be read, and some events are broken")
+        return incomplete(evidence, choices, fault=fault)
     said = next((choice.text.strip() for choice in choices if choice.text and choice.text.strip()), "")
     message = "the answer ended normally without a video" + (f": {said[:200]}" if said else "")
     return without_result(evidence, choices, "no_video", message)
@@ -72,7 +75,7 @@ def _unanswered(evidence: Evidence, choices: tuple[Choice, ...]) -> Outcome:
     junk = evidence.junk.strip()
     if evidence.is_json or not junk or evidence.cut:
         return incomplete(evidence, choices)
-    if _PAGE.search(junk):
+    if _is_page(evidence):
         fault = Fault(message=f"a web page came instead of an answer: {_title(junk)}".rstrip(": "))
         return incomplete(evidence, choices, error_type="web_page", fault=fault)
     fault = fault_of_text(junk[:SENTENCE_CHARS])
@@ -107,7 +110,7 @@ def _judge_text(evidence: Evidence) -> Outcome:
 def _by_status(evidence: Evidence) -> Outcome:
     """An HTTP error: by the fault in its body, the text of its event stream, or the status alone."""
     terms = evidence.terms
-    is_page = bool(_PAGE.search(evidence.junk))
+    is_page = _is_page(evidence)
     text = next((choice.content.strip() for choice in evidence.choices if choice.content.strip()), "")
     text = text or ("" if is_page else evidence.junk.strip())
     fault = evidence.fault or fault_of_text(text[:SENTENCE_CHARS])
@@ -125,9 +128,9 @@ def _refused(evidence: Evidence, choices: tuple[Choice, ...]) -> Outcome | None:
     if not refusals or len(refusals) < len(evidence.choices):
         return None
     first = refusals[0]
-    message = first.refusal.strip() or first.content.strip() or "finish_reason is content_filter"
+    message = first.refusal.strip() or first.content.strip()
     rule = classify_text(message, is_marked=False)
-    told_at = rule.refused_at if rule else None
+    told_at = rule.refused_at if rule and rule.refused_at != "unspecified" else None
     return outcome_of(
         evidence,
         _without_videos(choices),
@@ -136,7 +139,7 @@ def _refused(evidence: Evidence, choices: tuple[Choice, ...]) -> Outcome | None:
         billed="maybe",
         error_type="content_policy",
         refused_at=told_at or ("output" if _is_filtered(first) else "unspecified"),
-        fault=Fault(message=message),
+        fault=Fault(message=message or "finish_reason is content_filter"),
     )
 
 
@@ -200,6 +203,12 @@ def _reads_like_refusal(choices: tuple[Choice, ...]) -> bool:
     texts = [choice.text for choice in choices if choice.text and len(choice.text) <= SENTENCE_CHARS]
     rules = [classify_text(text, is_marked=False) for text in texts]
     return any(rule is not None and rule.status == "refused" for rule in rules)
+
+
+def _is_page(evidence: Evidence) -> bool:
+    """Whether HTML came instead of an answer."""
+    said = (evidence.terms.content_type or "").lower().startswith("text/html")
+    return bool(evidence.junk) and (said or bool(_PAGE.search(evidence.junk)))
 
 
 def _title(page: str) -> str:

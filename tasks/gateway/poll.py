@@ -111,7 +111,7 @@ def _evidence(
         preview_url=found.preview,
         progress=tuple(found.progress),
         junk="",
-        fragments="",
+        fragments=(),
         served_model=as_text(value.get("model")) or None,
     )
 

@@ -92,9 +92,10 @@ def _pick(choice: ChoiceEvidence, answer: Answer, bounds: Bounds, evidence: Evid
     if structured:
         return Pick(structured, len(choice.content), Strength.FIELD)
     pick = pick_video(answer, bounds) or _pick_thought(choice, answer, bounds)
-    if pick is None and choice.choice_idx == 0 and evidence.fragments:
-        return pick_labelled(clean(evidence.fragments).text, bounds)
-    return pick
+    if pick is not None or choice.choice_idx > 0:
+        return pick
+    picks = [pick_labelled(clean(fragment).text, bounds) for fragment in evidence.fragments]
+    return next((found for found in reversed(picks) if found), None)
 
 
 def _pick_thought(choice: ChoiceEvidence, answer: Answer, bounds: Bounds) -> Pick | None:

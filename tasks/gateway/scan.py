@@ -15,6 +15,7 @@ from reelsweep.tasks.gateway.links import last_segment, tidy_url
 
 LINE_CHARS = 512
 """How far back the current line is looked at."""
+_NEAR_CHARS = 48
 _MAX_LINKS = 32
 
 _TOKEN = re.compile(
@@ -24,8 +25,8 @@ _TOKEN = re.compile(
     | !?\[(?P<label>[^\[\]\n]{0,120})\]\(\s*(?P<link>https?://[^\s()<>]+)\s*\)
     | (?P<tag><[A-Za-z/!][^<>]{0,1000}(?:>|\Z))
     | (?P<url>https?://[^\s<>"'`)\]|]+)
-    | (?P<quote>["']prompt["']\s{0,4}:\s{0,4}"(?:[^"\\\n]|\\.)*(?:"|\Z))
-    | (?P<echo>(?:prompt|提示词|描述)[*_`]{0,3}\s{0,2}[:：])
+    | (?P<quote>(?:prompt|提示词)["'*_`]{0,3}\s{0,4}[:：]\s{0,4}"(?:[^"\\\n]|\\.)*(?:"|\Z))
+    | (?P<echo>(?:(?<=\n)|(?<=\*)|(?<=[>-][ ])|\A)(?:prompt|提示词|描述)[*_`]{0,3}\s{0,2}[:：](?!\s{0,4}"))
     | (?:(?<![A-Za-z])(?:任务\s{0,2}(?:ID|编号|号)|(?:task|video|job|generation)[\s_-]?id)
          |(?:(?<=\n)|(?<=>)|\A)[ \t*>]{0,8}ID)
       [\s*_"']{0,4}[:：=]\s{0,4}["'`*]{0,3}(?P<task>[A-Za-z0-9][\w:.\-]{2,159})(?=[^\w:.\-])
@@ -35,9 +36,11 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
+_ID_LABEL = re.compile(r"(?:id|号)[\s*_\"']{0,4}[:：=]", re.IGNORECASE)
 _LETTERS = re.compile(r"[A-Za-z\u4e00-\u9fff]*")
 _RAW_LABEL = re.compile(r"原始数据|状态|查询|raw|status|query|poll|json", re.IGNORECASE)
 _PAGE_LABEL = re.compile(r"预览|preview|web", re.IGNORECASE)
+_PAGE_PATH = re.compile(r"/(?:web|preview|view|page)/", re.IGNORECASE)
 _NO_ID = re.compile(r"https?:|(?:pending|unknown|none|null|undefined)$", re.IGNORECASE)
 
 
@@ -49,6 +52,7 @@ class Scanner:
         self._links: list[tuple[str, str]] = []
         self._line = ""
         self._seen = 0
+        self._resume = 0
         self._in_fence = False
         self._in_series = False
         self._in_echo = False
@@ -60,7 +64,7 @@ class Scanner:
             return []
         text = self._line + piece
         found: list[float] = []
-        for match in _TOKEN.finditer(text):
+        for match in _TOKEN.finditer(text, self._resume):
             if match.start() >= self._seen:
                 self._token(match, found)
         self._keep_line(text)
@@ -70,7 +74,7 @@ class Scanner:
     def status_url(self) -> str | None:
         """Where the job can be asked about: a link labelled so, or an address that ends in the task's id."""
         for label, url in self._links:
-            if _PAGE_LABEL.search(label):
+            if _PAGE_LABEL.search(label) or _PAGE_PATH.search(url):
                 continue
             if _RAW_LABEL.search(label) or (self.task_id and last_segment(url) == self.task_id):
                 return url
@@ -122,6 +126,30 @@ class Scanner:
             self._seen += self._seen > start
         self._line = text[start:]
         self._seen = max(0, self._seen - start)
+        self._resume = self._open_start(self._line)
+
+    def _open_start(self, line: str) -> int:
+        """Where the next look begins: at what may still be open, else a few characters back."""
+        start = max(0, len(line) - _NEAR_CHARS)
+        tag, link, url = (line.rfind(opener, self._seen) for opener in ("<", "[", "http"))
+        quote = max(line.rfind(word, self._seen) for word in ("prompt", "Prompt", "提示词"))
+        if tag >= 0 and line[tag + 1 : tag + 2].strip() and ">" not in line[tag:]:
+            start = min(start, tag)
+        if link >= 0 and ")" not in line[link:] and ("](" in line[link:] or len(line) - link < 130):
+            start = min(start, link)
+        if url >= 0 and " " not in line[url:]:
+            start = min(start, url)
+        if quote >= 0 and '"' in line[quote : quote + 18]:
+            start = min(start, quote)
+        return start if self.task_id else min(start, self._open_label(line))
+
+    def _open_label(self, line: str) -> int:
+        """Where the label of an id stands whose value may not be whole yet."""
+        for word in ("ID", "id", "Id", "号"):
+            at = line.rfind(word, self._seen)
+            if at >= 0 and len(line) - at < 200 and _ID_LABEL.match(line, at):
+                return max(0, at - 24)
+        return len(line)
 
 
 def _note_percent(number: str, found: list[float]) -> None:

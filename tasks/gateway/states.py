@@ -10,9 +10,12 @@ from typing import Literal
 
 State = Literal["running", "completed", "failed"]
 
-_COMPLETED = re.compile(r"completed?|succe(?:ss|eded|ssful)|done|finished|ready", re.IGNORECASE)
+_COMPLETED = re.compile(
+    r"(?:(?!not)[a-z]+[_ .-])*(?:completed?|succe(?:ss|ed|eded|ssful)|done|finished|ready)", re.IGNORECASE
+)
 _FAILED = re.compile(
-    r"fail(?:ed|ure)?|error(?:ed)?|cancell?ed|rejected|expired|aborted|time_?d?_?out|blocked|moderated",
+    r"(?:(?!not)[a-z]+[_ .-])*(?:fail(?:ed|ure)?|error(?:ed)?|cancell?ed|rejected|expired"
+    r"|aborted|time_?d?_?out|blocked|moderated)",
     re.IGNORECASE,
 )
 _RUNNING = re.compile(

@@ -28,6 +28,8 @@ _VIDEO_FIELDS = (
     "mp4url",
     "mp4",
     "upsamplevideourl",
+    "output",
+    "result",
 )
 _URL_FIELDS = ("url", "uri", "src")
 _LISTS = frozenset(
