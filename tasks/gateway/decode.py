@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from httpx_sse._decoders import SSEDecoder  # the only public door to it wants an httpx.Response
 from reelsweep.tasks.gateway.lines import LINE_LIMIT_BYTES, Line, LineSplitter
@@ -25,11 +26,15 @@ _FIELD = re.compile(r"(?:data|event|id|retry)(?::|$)|:")
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One JSON object of a body. `name` is the SSE event's; `bare` when it did not come as SSE."""
+    """One JSON object of a body. `name` is the SSE event's; `bare` when it did not come as SSE.
+
+    The empty ones stand where an event could not be read (`broken`) and where the terminator was (`done`).
+    """
 
     value: JsonObject
     name: str = ""
     bare: bool = False
+    kind: Literal["object", "broken", "done"] = "object"
 
 
 class Decoder:
@@ -99,7 +104,9 @@ class Decoder:
         payload = text[5:].strip()
         if payload.startswith("[DONE]"):
             self._dispatch()
-            self.done = True
+            self._note_done()
+            if "{" in payload:
+                self._salvage(payload[6:], "")
         elif payload.startswith("{") and self._is_whole(text, payload):
             return
         else:
@@ -151,9 +158,10 @@ class Decoder:
             self._junk(text)
             return
         values = split_values(text)
-        if values.objects and not values.leftovers:
+        if values.objects and len(values.objects) == len(values.pieces):
             self._take_bare(values.objects)
-            self.done = self.done or values.done
+            if values.done:
+                self._note_done()
         else:
             self._bare, self._bare_size = [text], len(text)
 
@@ -173,19 +181,26 @@ class Decoder:
 
     def _salvage(self, text: str, name: str, *, bare: bool = False) -> None:
         values = split_values(text)
-        self.done = self.done or values.done
-        self._events += [Event(value, name, bare) for value in values.objects]
-        for leftover in values.leftovers:
-            if leftover.lstrip().startswith(("{", "[")):
+        for piece in values.pieces:
+            if not isinstance(piece, str):
+                self._events.append(Event(piece, name, bare))
+            elif piece.lstrip().startswith(("{", "[")):
                 self.num_malformed += 1
-                self._keep_fragment(leftover)
+                self._keep_fragment(piece)
             else:
-                self._junk(leftover)
+                self._junk(piece)
+        if values.done:
+            self._note_done()
+
+    def _note_done(self) -> None:
+        self.done = True
+        self._events.append(Event({}, kind="done"))
 
     def _keep_fragment(self, text: str) -> None:
         room = KEPT_CHARS - sum(map(len, self.fragments))
         if room > 0:
             self.fragments.append(text[:room])
+        self._events.append(Event({}, kind="broken"))
 
     def _junk(self, text: str) -> None:
         room = KEPT_CHARS - len(self.junk)

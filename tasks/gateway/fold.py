@@ -107,6 +107,10 @@ class Reader:
         return judge(self._evidence(cut))
 
     def _fold(self, event: Event) -> None:
+        if event.kind != "object":
+            for choice in self._choices.values():
+                choice.add_break(is_done=event.kind == "done")
+            return
         value = event.value
         self._is_json = True
         fault = fault_of(value, event_name=event.name)

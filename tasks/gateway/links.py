@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from urllib.parse import SplitResult, urljoin, urlsplit
 
+from reelsweep.tasks.gateway.values import BREAK
+
 MAX_URL_CHARS = 8192
 
 _ENTITIES = {
@@ -38,7 +40,7 @@ def tidy_url(text: str) -> str | None:
     url = _trim(_ENTITY.sub(lambda match: _ENTITIES[match[0]], text.strip()))
     if url.startswith("//"):
         url = f"https:{url}"
-    if len(url) < 2 or any(char.isspace() or ord(char) < 32 for char in url):
+    if len(url) < 2 or BREAK in url or any(char.isspace() or ord(char) < 32 for char in url):
         return None
     if url.startswith("/"):
         return url

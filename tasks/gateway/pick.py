@@ -14,6 +14,7 @@ from enum import IntEnum
 
 from reelsweep.tasks.gateway.echo import Answer
 from reelsweep.tasks.gateway.links import cannot_be_video, is_page, is_video_file, last_segment, tidy_url
+from reelsweep.tasks.gateway.values import BREAK
 
 _SRC = r"""[^<>]*?\ssrc\s*=\s*(?:"([^"<>]+)"|'([^'<>]+)'|([^\s"'<>]+))"""
 _SOURCE = re.compile(rf"<source\b{_SRC}", re.IGNORECASE)
@@ -167,11 +168,12 @@ def _without_refused(link: re.Match[str]) -> str:
 def _path(text: str, bounds: Bounds) -> Pick | None:
     """A path from the gateway's root, alone on its line."""
     picks = [
-        Pick(match[1], match.start(1), Strength.BARE)
+        Pick(url, match.start(1), Strength.BARE)
         for match in _PATH.finditer(text)
-        if (_FILE_PATH.search(match[1]) or is_video_file(match[1]))
-        and bounds.allow(match[1])
-        and _is_whole(match[1], match.end(1), text, bounds)
+        if (url := tidy_url(match[1]))
+        and (_FILE_PATH.search(url) or is_video_file(url))
+        and bounds.allow(url)
+        and _is_whole(url, match.end(1), text, bounds)
     ]
     return picks[-1] if picks else None
 
@@ -184,7 +186,9 @@ def _whole_line(line: re.Match[str], bounds: Bounds) -> Pick | None:
 
 
 def _is_whole(url: str, end: int, text: str, bounds: Bounds) -> bool:
-    """An address at the very end of a cut text may lack its own end."""
+    """An address at the very end of a cut text, or before something unreadable, may lack its own end."""
+    if text[end : end + 1] == BREAK:
+        return False
     if bounds.is_ended or end < len(text):
         return True
     return (is_video_file(url) and "?" not in url) or bounds.last_piece.strip() == url

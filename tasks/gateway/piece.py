@@ -11,7 +11,7 @@ from reelsweep.tasks.gateway.scan import Scanner
 from reelsweep.tasks.gateway.structure import Found, find
 from reelsweep.tasks.gateway.texts import Allowance, Text
 from reelsweep.tasks.gateway.toolcalls import ToolCalls
-from reelsweep.tasks.gateway.values import JsonObject, as_object, as_text
+from reelsweep.tasks.gateway.values import BREAK, JsonObject, as_object, as_text
 
 _DELTA = frozenset(
     {
@@ -44,6 +44,7 @@ class ChoiceFold:
         self._tool_calls = ToolCalls(allowance)
         self._finish_reason: str | None = None
         self._last_piece = ""
+        self._is_done = False
 
     def add(self, piece: JsonObject, percents: list[float]) -> Found | None:
         """Take one `choices` item; percentages go to `percents`, JSON findings are returned."""
@@ -59,6 +60,20 @@ class ChoiceFold:
             found = find({name: value for name, value in delta.items() if name not in _DELTA})
             _note(found.progress, percents)
         return found
+
+    def add_break(self, *, is_done: bool) -> None:
+        """Mark in the texts that something could not be read here; after the end, only if more comes."""
+        self._is_done = is_done
+        if is_done:
+            return
+        for text, scanner in ((self.content, self.content_scanner), (self.reasoning, self.reasoning_scanner)):
+            if text.num_chars:
+                text.append(BREAK)
+                scanner.feed(BREAK)
+
+    def _break_after_done(self) -> None:
+        if self._is_done:
+            self.add_break(is_done=False)
 
     @property
     def num_dropped(self) -> int:
@@ -83,6 +98,7 @@ class ChoiceFold:
     def _add_content(self, content: Json, percents: list[float]) -> Found | None:
         if isinstance(content, str):
             if content:
+                self._break_after_done()
                 self.content.append(content)
                 self._last_piece = content
                 _note(self.content_scanner.feed(content), percents)
@@ -109,6 +125,7 @@ class ChoiceFold:
     def _add_reasoning(self, reasoning: Json, percents: list[float]) -> None:
         if isinstance(reasoning, str):
             if reasoning:
+                self._break_after_done()
                 self.reasoning.append(reasoning)
                 _note(self.reasoning_scanner.feed(reasoning), percents)
         elif isinstance(reasoning, dict | list):

@@ -91,8 +91,8 @@ def content_url(task_id: str, base_url: str) -> str:
 def _object_in(body: bytes) -> JsonObject:
     """The page's object; of several (an event stream), the last."""
     decoder = Decoder()
-    events = [*decoder.feed(body), *decoder.end()]
-    return events[-1].value if events else {}
+    values = [event.value for event in (*decoder.feed(body), *decoder.end()) if event.kind == "object"]
+    return values[-1] if values else {}
 
 
 def _evidence(

@@ -23,11 +23,15 @@ _MAX_MISSES = 200
 
 @dataclass(slots=True)
 class Values:
-    """The objects found, in order; what was left over, piece by piece."""
+    """What was found, in order: objects, and as texts what was left over."""
 
-    objects: list[JsonObject] = field(default_factory=list[JsonObject])
-    leftovers: list[str] = field(default_factory=list[str])
+    pieces: list[JsonObject | str] = field(default_factory=list["JsonObject | str"])
     done: bool = False
+
+    @property
+    def objects(self) -> list[JsonObject]:
+        """The objects alone."""
+        return [piece for piece in self.pieces if not isinstance(piece, str)]
 
 
 def split_values(text: str) -> Values:
@@ -39,10 +43,10 @@ def split_values(text: str) -> Values:
         elif done := _DONE.match(text, position):
             values.done, position = True, done.end()
         elif text[position] in "{[" and (found := parse_json_at(text, position)):
-            values.objects += as_objects(found[0])
+            values.pieces += as_objects(found[0])
             position = found[1]
         elif (misses := misses + 1) > _MAX_MISSES:
-            values.leftovers.append(text[position:])
+            values.pieces.append(text[position:])
             break
         else:
             position = _skip(text, position, values)
@@ -53,7 +57,7 @@ def _skip(text: str, position: int, values: Values) -> int:
     """Past what is not JSON: a broken value to the next line, other text to the next brace."""
     end = (_NEXT_LINE if text[position] in "{[" else _BREAK).search(text, position + 1)
     stop = end.start() if end else len(text)
-    values.leftovers.append(text[position:stop])
+    values.pieces.append(text[position:stop])
     return stop
 
 

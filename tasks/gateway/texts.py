@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from io import StringIO
 
-from reelsweep.tasks.gateway.values import whole_text
+from reelsweep.tasks.gateway.values import BREAK, whole_text
 
 ALLOWANCE_CHARS = 2 * 1024 * 1024
 """What all texts of one body may keep together."""
@@ -59,4 +59,5 @@ class Text:
 
     def __str__(self) -> str:
         tail = "" if self._tail is None else self._older + self._tail.getvalue()
+        tail = BREAK + tail if self.num_dropped else tail
         return whole_text(self._head.getvalue() + tail)

@@ -85,7 +85,7 @@ def _joined(body: bytes, keys: Sequence[str]) -> bytes:
 
 def _events(body: bytes) -> list[Event]:
     decoder = Decoder()
-    return [*decoder.feed(body), *decoder.end()]
+    return [event for event in (*decoder.feed(body), *decoder.end()) if event.kind == "object"]
 
 
 def _pieces(value: JsonObject) -> Iterator[tuple[JsonObject, int, str]]:

@@ -12,6 +12,9 @@ from reelsweep.prompts.request import Json
 
 JsonObject = dict[str, Json]
 
+BREAK = "\ufffd"
+"""Stands in a text where something could not be read: no address and no id goes across it."""
+
 _LENIENT = json.JSONDecoder(strict=False)
 _NUMBER = re.compile(r"\s*(\d{1,3}(?:\.\d{1,6})?)\s*[%％]?\s*", re.ASCII)
 
