@@ -71,6 +71,8 @@ def _keyed(endpoint: Endpoint, key: str | None) -> Endpoint:
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and secrets.compare_digest(given.strip().encode(), key.encode()):
             return await endpoint(request)
+        async for _ in request.stream():
+            pass  # An answer before the end of a large body would reach the client as a reset.
         reply = reply_error(401, "Incorrect API key provided.", "invalid_request_error", "invalid_api_key")
         return respond(reply, f"req_{draw_name()}")
 

@@ -68,7 +68,7 @@ def _write_tail(ended: Ended, billed: bool) -> bytes:
 
 
 class Bill:
-    """The open bill. Without a path it is a temporary file, which nobody else sees and that waits for no disk."""
+    """The open bill. Without a path it is a temporary file, which waits for no disk."""
 
     def __init__(self, path: Path | None = None) -> None:
         self._is_durable = path is not None

@@ -54,11 +54,13 @@ async def post_chat(request: Request) -> Response:
 
 
 async def _read_body(request: Request) -> bytes:
+    """The whole body; a larger one is read to its end all the same, else the client would see a reset."""
     body = bytearray()
     async for piece in request.stream():
-        body += piece
-        if len(body) > MAX_BODY_BYTES:
-            raise RefusedRequestError(f"The request is larger than {MAX_BODY_BYTES} bytes.", status=413)
+        if len(body) <= MAX_BODY_BYTES:
+            body += piece
+    if len(body) > MAX_BODY_BYTES:
+        raise RefusedRequestError(f"The request is larger than {MAX_BODY_BYTES} bytes.", status=413)
     return bytes(body)
 
 

@@ -30,7 +30,7 @@ class FaultKind:
     client: str
     """What a correct client does."""
     ends: str
-    """How a correct client records it: the attempt's outcome, and for `download` the row's status."""
+    """How a correct client records it: the attempt's outcome, or the row's status if a download decides."""
     accepted: bool = True
     """Whether the gateway took the job, so that the POST is on the bill."""
     ended: Ended = "completed"
@@ -122,7 +122,7 @@ _KINDS = (
     _stream("broken_json", "every second event is cut-off JSON", "skips and counts them", "succeeded"),
     _stream("heavy_load", "an error object in mid-stream: heavy load", HOLD, "failed", ended="failed"),
     _stream(
-        "no_tokens", "an error object as the first event: no account is free", HOLD, "failed", ended="failed"
+        "no_tokens", "an error object as the first event: no account is free", LATER, "failed", ended="failed"
     ),
     _stream("gen_timeout", "an error object: the generation timed out", HOLD, "failed", ended="failed"),
     _stream("bare_error", "an error object without `data:`, glued to [DONE]", HOLD, "failed", ended="failed"),

@@ -55,8 +55,10 @@ class Job:
     duration_s: float
     """Of its stream."""
     ended: Ended
+    is_video: bool
+    """Whether it can be asked about."""
     tickets: tuple[Ticket, ...]
-    """The clips, one per choice; none for text."""
+    """The clips, one per choice; none for text, or where a fault keeps them back."""
     faults: tuple[Fault, ...]
     problem: str | None
     """Why there is no clip, for those who ask about the task."""

@@ -21,7 +21,7 @@ def _find(request: Request, name: str) -> Job | Reply:
     fault = None if job is None else at_stage(job.faults, "status")
     if fault is not None and fault.fault == "task_error" and fault.applies(desk.count_get(f"status {name}")):
         return reply_error(500, "Internal server error.", "server_error", None)
-    if job is None or not job.tickets or (fault is not None and fault.fault == "task_404"):
+    if job is None or not job.is_video or (fault is not None and fault.fault == "task_404"):
         return reply_error(404, f"No task {name!r}.", "invalid_request_error", "task_not_found")
     return job
 
@@ -43,7 +43,7 @@ async def get_status(request: Request) -> Response:
     if document["status"] == "completed":
         origin = f"http://{request.headers.get('host', '127.0.0.1')}"
         document["video_urls"] = [f"{origin}/files/{write_token(ticket)}.mp4" for ticket in job.tickets]
-        document["video_url"] = document["video_urls"][0]
+        document["video_url"] = next(iter(document["video_urls"]), None)
     return JSONResponse(document)
 
 
@@ -58,22 +58,21 @@ async def get_video(request: Request) -> Response:
     job = _find(request, request.path_params["task_id"])
     if isinstance(job, Reply):
         return respond(job, "status")
-    clip = job.tickets[0].clip
     failed = job.is_ready and job.problem is not None
-    return JSONResponse(
-        {
-            "id": job.task_id,
-            "object": "video",
-            "model": job.order.model,
-            "status": _status(job, "in_progress"),
-            "progress": job.progress,
-            "created_at": int(job.created_at),
-            "completed_at": int(job.ready_at) if _status(job, "") == "completed" else None,
-            "seconds": f"{clip.seconds:g}",
-            "size": f"{clip.width}x{clip.height}",
-            "error": {"code": f"video_{job.ended}", "message": job.problem} if failed else None,
-        }
-    )
+    document: dict[str, Any] = {
+        "id": job.task_id,
+        "object": "video",
+        "model": job.order.model,
+        "status": _status(job, "in_progress"),
+        "progress": job.progress,
+        "created_at": int(job.created_at),
+        "completed_at": int(job.ready_at) if _status(job, "") == "completed" else None,
+        "error": {"code": f"video_{job.ended}", "message": job.problem} if failed else None,
+    }
+    for ticket in job.tickets[:1]:
+        document["seconds"] = f"{ticket.clip.seconds:g}"
+        document["size"] = f"{ticket.clip.width}x{ticket.clip.height}"
+    return JSONResponse(document)
 
 
 async def get_content(request: Request) -> Response:

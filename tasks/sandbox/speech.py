@@ -52,6 +52,7 @@ def take_text(arrival: Arrival, script: Script) -> Job:
         ready_at=now + duration_s,
         duration_s=duration_s,
         ended="completed" if fault is None else fault.kind.ended,
+        is_video=False,
         tickets=(),
         faults=arrival.faults,
         problem=explain_end(fault),

@@ -29,10 +29,11 @@ _PRIVATE_URL = "http://10.255.255.1/clip.mp4"
 def take_video(arrival: Arrival, script: Script) -> Job:
     """The job for a request to a video model."""
     request, name, now = arrival.request, draw_name(), time.time()
-    fault = at_stage(arrival.faults, "stream", "status")
-    dialect = _dialect(script, request.model, fault)
+    fault, asked = at_stage(arrival.faults, "stream"), at_stage(arrival.faults, "status")
+    dialect = _dialect(script, request.model, fault, asked)
+    failing = asked if asked is not None and asked.kind.ended != "completed" else fault
     duration_s = draw_duration_s(arrival, script)
-    slow_s = (fault.s or 0.0) if fault is not None and fault.fault == "task_slow" else 0.0
+    slow_s = (asked.s or 0.0) if asked is not None and asked.fault == "task_slow" else 0.0
     tickets = _tickets(arrival, script, name, now + duration_s)
     story = _story(arrival, script, name, dialect, tickets, now)
     return Job(
@@ -44,22 +45,23 @@ def take_video(arrival: Arrival, script: Script) -> Job:
         created_at=now,
         ready_at=now + duration_s + slow_s,
         duration_s=0.0 if dialect in ("ack", "videos") else duration_s,
-        ended="completed" if fault is None else fault.kind.ended,
-        tickets=tickets,
+        ended="completed" if failing is None else failing.kind.ended,
+        is_video=True,
+        tickets=() if story.says_nothing else tickets,
         faults=arrival.faults,
-        problem=explain_end(fault),
+        problem=explain_end(failing),
         tell=add_usage(request, partial(tell, dialect, story), story.usage_chunk(story.usage)),
     )
 
 
-def _dialect(script: Script, model: str, fault: Fault | None) -> Dialect:
-    """The model's dialect, unless the fault needs one that names a task."""
+def _dialect(script: Script, model: str, fault: Fault | None, asked: Fault | None) -> Dialect:
+    """The model's dialect, unless a fault needs one that names a task, or one that says nothing else."""
     dialect = choose_dialect(script, model)
-    if fault is None or dialect in ("task", "ack", "videos"):
+    if dialect in ("ack", "videos"):
         return dialect
-    if fault.fault == "cut_task":
+    if fault is not None and fault.fault == "cut_task":
         return "task"
-    return "ack" if fault.fault == "ack" or fault.kind.stage == "status" else dialect
+    return "ack" if asked is not None or (fault is not None and fault.fault == "ack") else dialect
 
 
 def _tickets(arrival: Arrival, script: Script, name: str, made_at: float) -> tuple[Ticket, ...]:

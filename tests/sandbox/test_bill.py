@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from reelsweep.prompts.errors import SettingsError
 from reelsweep.tasks.sandbox.bill import Bill, BillLine, parse_bill, read_bill
@@ -39,6 +39,7 @@ def line(idx: int, **fields: Any) -> BillLine:
     )
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.text(), ENDS | st.none(), st.booleans()), max_size=8))
 def test_lines_are_read_as_written(told: list[tuple[str, Any, bool]]) -> None:
     """Whatever the model's name and however a job ended, the bill reads back, one line per job."""

@@ -280,6 +280,13 @@ def _no_video(sandbox: Sandbox) -> None:
     assert "Your video was generated" in heard.content
     assert not find_clips(heard.content)
     assert heard.events[-1]["choices"][0]["finish_reason"] == "stop"
+    caller = sandbox(dialect="task")
+    name = caller.post("[[fault=no_video]]").events[0]["id"].rpartition("-")[2]
+    assert (poll(caller, name)["status"], caller.get(f"/status/{name}").json()["video_url"]) == (
+        "completed",
+        None,
+    )
+    assert caller.get(f"/v1/videos/{name}/content").status == 404
 
 
 @check("ack")
@@ -317,6 +324,14 @@ def _task_failed(sandbox: Sandbox) -> None:
     caller = sandbox()
     document = poll(caller, task_of(caller.post("[[fault=task_failed]]")))
     assert (document["status"], document["error"]["code"]) == ("failed", "video_failed")
+
+
+def test_a_cut_after_the_task_id_may_hide_any_end(sandbox: Sandbox) -> None:
+    """A stream fault and a status fault stand side by side: cut, then found failed by asking."""
+    caller = sandbox()
+    heard = caller.post("[[fault=cut_task]] [[fault=task_failed]]")
+    task_id = heard.content.partition("> ID: `")[2].partition("`")[0]
+    assert (heard.ended, poll(caller, task_id)["status"]) == ("cut", "failed")
 
 
 @check("task_slow")

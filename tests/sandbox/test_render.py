@@ -11,7 +11,7 @@ import sys
 import av
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from reelsweep.tasks.sandbox.boxes import list_boxes
 from reelsweep.tasks.sandbox.clip import (
@@ -126,6 +126,7 @@ def test_impossible_sizes_are_refused(size: str) -> None:
         parse_size(size)
 
 
+@settings(deadline=None)
 @given(st.text(), st.integers(-(2**63), 2**63 - 1), st.sampled_from([None, *FAULTS]))
 def test_a_ticket_survives_its_token(prompt: str, seed: int, fault: str | None) -> None:
     """Whatever the prompt, the ticket in a URL is the ticket that was written."""
@@ -134,12 +135,14 @@ def test_a_ticket_survives_its_token(prompt: str, seed: int, fault: str | None) 
     assert parse_token(write_token(ticket)) == ticket
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(codec="ascii")))
 def test_a_foreign_token_is_none(token: str) -> None:
     """A name that is no ticket of ours is recognised as such, whatever it is."""
     assert parse_token(token) is None
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_a_caption_is_short_and_in_letters_of_the_font(prompt: str) -> None:
     """What is written on a clip fits, is never empty, and holds no directive."""

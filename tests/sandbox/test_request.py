@@ -7,7 +7,7 @@ import pickle
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from reelsweep.tasks.sandbox.request import RefusedRequestError, parse_request
 
@@ -116,6 +116,7 @@ def test_what_is_no_json_object_is_refused(raw: bytes) -> None:
         parse_request(raw)
 
 
+@settings(deadline=None)
 @given(
     st.binary()
     | st.recursive(st.none() | st.text() | st.integers(), st.lists).map(lambda v: json.dumps(v).encode())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from reelsweep.tasks.sandbox.faults import FAULTS, Fault, parse_directives
@@ -78,6 +78,7 @@ def test_the_ordered_list_goes_by_arrival() -> None:
     assert [names(script, arrival=arrival) for arrival in range(4)] == [["cut"], [], ["429"], []]
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1), st.integers(0, 5), st.sampled_from(list(FAULTS)))
 def test_rates_are_seeded(rate: float, seed: int, fault: str) -> None:
     """The same script befalls the same calls, whatever their order; 0 is never and 1 always."""

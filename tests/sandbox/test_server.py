@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from reelsweep.prompts.errors import SettingsError, TroubleError
 from reelsweep.tasks.sandbox.delivery import parse_range
@@ -148,6 +148,15 @@ def test_the_key_guards_what_costs_and_not_the_files(sandbox: Sandbox) -> None:
     assert caller.get(caller.video_url()).status == 200
 
 
+def test_a_large_body_is_answered_and_not_reset(sandbox: Sandbox) -> None:
+    """A wrong key with a body of megabytes is a 401 that arrives, and the right one an answer."""
+    caller = sandbox()
+    image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{'A' * 8_000_000}"}}
+    messages = [{"role": "user", "content": [{"type": "text", "text": "a fox"}, image]}]
+    assert caller.post(messages=messages, auth="wrong").status == 401
+    assert caller.post(messages=messages).status == 200
+
+
 def test_too_many_jobs_at_a_time_are_throttled(sandbox: Sandbox) -> None:
     """Above `max_running` the answer is 429, and the POST is not on the bill."""
     caller = sandbox(max_running=1, duration_s=30)
@@ -196,6 +205,7 @@ def test_ranges_and_validators_work(sandbox: Sandbox) -> None:
     assert (head.body, head.headers["content-length"], head.headers["etag"]) == (b"", str(size), etag)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 1000), st.integers(0, 1200), st.integers(0, 1200))
 def test_a_range_lies_within_the_file(size: int, first: int, last: int) -> None:
     """Every range that is answered lies inside the file and begins where it was asked."""
@@ -205,6 +215,7 @@ def test_a_range_lies_within_the_file(size: int, first: int, last: int) -> None:
         assert list(span) == [at for at in range(size) if first <= at <= last]
 
 
+@settings(deadline=None)
 @given(st.text(max_size=20))
 def test_any_range_header_can_be_read(header: str) -> None:
     """A header that is no single byte range is ignored, never a crash."""
@@ -212,6 +223,7 @@ def test_any_range_header_can_be_read(header: str) -> None:
     assert span is None or set(span) <= set(range(100))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 9), st.binary(max_size=40)), max_size=60))
 def test_what_is_kept_stays_within_bounds(puts: list[tuple[int, bytes]]) -> None:
     """The table holds the latest entries and never more than its capacity, but for a single one."""
