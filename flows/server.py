@@ -47,7 +47,7 @@ class ServerInUse:
     @property
     def lost(self) -> bool:
         """Whether the server went away during the run."""
-        gone = self.process is not None and self.process.ended
+        gone = self.process is not None and self.process.exit_code is not None
         return gone or (self.loss is not None and self.loss.happened)
 
     def wait_ready(self, timeout_s: float = 120.0) -> None:

@@ -74,14 +74,15 @@ class ServerProcess:
         threading.Thread(target=self._watch, name="watch-prefect-server", daemon=True).start()
 
     @property
-    def ended(self) -> bool:
-        return self._child.poll() is not None
+    def exit_code(self) -> int | None:
+        """Its exit code; None while it lives."""
+        return self._child.poll()
 
     def wait_ready(self, timeout_s: float) -> None:
         """Return when it answers. Raises TroubleError when it has ended, or not answered in time."""
         deadline = time.monotonic() + timeout_s
         while server_lost(self.url, timeout_s=max(0.1, deadline - time.monotonic())):
-            if self.ended or time.monotonic() > deadline:
+            if self.exit_code is not None or time.monotonic() > deadline:
                 raise TroubleError(
                     f"the Prefect server of this run did not start: {self._last_words()}",
                     "Run `reelsweep doctor`, or set PREFECT_API_URL to a running server.",
@@ -109,7 +110,7 @@ class ServerProcess:
     def _last_words(self) -> str:
         self._log.seek(0)
         lines = self._log.read().decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else f"exit code {self._child.poll()}"
+        return lines[-1] if lines else f"exit code {self.exit_code}"
 
 
 def server_environment(home: Path) -> dict[str, str]:

@@ -27,6 +27,8 @@ from reelsweep.prompts.errors import TroubleError
 
 PATIENCE_S = 120.0
 
+Start = Callable[[str], subprocess.Popen[str]]
+
 RUN = """
 import asyncio, os, signal, sys, time
 from pathlib import Path
@@ -51,6 +53,7 @@ async def many(count, kill=None):
     async def worker():
         for number in numbers:
             if kill is not None and number == count // 2:
+                say("killed")
                 os.kill(kill, signal.SIGKILL)
             await one(number, return_state=True)
     await asyncio.gather(*(worker() for _ in range(16)))
@@ -81,8 +84,8 @@ sys.exit(7)
 WAIT = """
 with prefect_server() as server:
     server.wait_ready()
-    say("ready", server.process.pid)
     try:
+        say("ready", server.process.pid)
         sys.stdin.read()
     except KeyboardInterrupt:
         say("interrupted", server_lost(server.url))
@@ -104,34 +107,41 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("prefect")
 
 
-def start(program: str, home: Path) -> subprocess.Popen[str]:
-    """A run in a process of its own, with no Prefect server configured."""
+@pytest.fixture
+def start(home: Path) -> Generator[Start]:
+    """Starts a run in a process of its own, with no Prefect server configured."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT")}
-    return subprocess.Popen(
-        [sys.executable, "-c", RUN + program],
-        env={**environment, "PREFECT_HOME": str(home)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=home,
-        start_new_session=True,
-    )
+    started: list[subprocess.Popen[str]] = []
+
+    def start(program: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", RUN + program],
+            env={**environment, "PREFECT_HOME": str(home)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=home,
+            start_new_session=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[list[str], str]:
     """Its lines of output and its stderr."""
-    try:
-        out, err = process.communicate(timeout=PATIENCE_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        raise
+    out, err = process.communicate(timeout=PATIENCE_S)
     return out.splitlines(), err
 
 
-def test_a_quick_runs_task_runs_are_kept(home: Path) -> None:
+def test_a_quick_runs_task_runs_are_kept(start: Start, home: Path) -> None:
     """Of 300 quick task runs nearly all are recorded, the end takes seconds, stderr is empty, no orphan."""
-    process = start(KEEP, home)
+    process = start(KEEP)
     lines, err = finish(process)
     assert (process.returncode, err) == (0, "")
     kind, pid, exported = lines[0].split()
@@ -149,10 +159,12 @@ def test_a_quick_runs_task_runs_are_kept(home: Path) -> None:
     assert events == 0
 
 
-def test_a_server_lost_in_mid_run_costs_one_line(home: Path) -> None:
+def test_a_server_lost_in_mid_run_costs_one_line(start: Start) -> None:
     """Every task ends, the process ends within 30 s with its own exit code, and stderr has one line."""
+    process = start(LOSE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "killed\n"
     began = time.monotonic()
-    process = start(LOSE, home)
     lines, err = finish(process)
     assert time.monotonic() - began < 30
     assert process.returncode == 7
@@ -161,9 +173,9 @@ def test_a_server_lost_in_mid_run_costs_one_line(home: Path) -> None:
     assert "the run goes on without it" in err
 
 
-def test_ctrl_c_does_not_reach_the_server_and_a_killed_run_leaves_none(home: Path) -> None:
+def test_ctrl_c_does_not_reach_the_server_and_a_killed_run_leaves_none(start: Start) -> None:
     """After Ctrl-C at the terminal the server still answers; after SIGKILL of the run it is soon gone."""
-    process = start(WAIT, home)
+    process = start(WAIT)
     assert process.stdout is not None
     ready, pid = process.stdout.readline().split()
     assert ready == "ready"
@@ -175,9 +187,9 @@ def test_ctrl_c_does_not_reach_the_server_and_a_killed_run_leaves_none(home: Pat
     server.wait(timeout=PATIENCE_S / 4)
 
 
-def test_a_hanging_thread_does_not_hold_the_process(home: Path) -> None:
+def test_a_hanging_thread_does_not_hold_the_process(start: Start) -> None:
     """quiet_exit ends a process whose threads do not, with its code and its output."""
-    process = start(HANG, home)
+    process = start(HANG)
     lines, err = finish(process)
     assert (process.returncode, lines, err) == (5, ["said", "kept"], "")
 
@@ -194,6 +206,14 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     finally:
         process.stop()
     assert lost == []
+
+
+def test_a_run_that_ends_before_its_server_is_up_does_not_wait_for_it(home: Path) -> None:
+    """A table error found while the server starts is not held up by it."""
+    with prefect_server(home) as server:
+        assert server.process is not None
+        assert server.process.exit_code is None
+    assert server.process.exit_code == 0, "it had to be killed"
 
 
 class Api(http.server.BaseHTTPRequestHandler):
