@@ -174,7 +174,9 @@ class Reader:
     def _choice(self, index: int) -> ChoiceFold | None:
         choice = self._choices.get(index)
         if choice is None and len(self._choices) < MAX_CHOICES:
-            choice = self._choices[index] = ChoiceFold(index, self._allowance)
+            choice = self._choices[index] = ChoiceFold(
+                index, self._allowance, is_watched=self._terms.output == "video"
+            )
         return choice
 
     def _note_progress(self, percents: list[float]) -> None:

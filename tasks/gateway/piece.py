@@ -32,7 +32,8 @@ _DELTA = frozenset(
 class ChoiceFold:
     """Pieces of one choice in, its evidence out."""
 
-    def __init__(self, choice_idx: int, allowance: Allowance) -> None:
+    def __init__(self, choice_idx: int, allowance: Allowance, *, is_watched: bool = True) -> None:
+        """`is_watched`: look for percentages and ids in the texts, as where a video is made."""
         self.content = Text(allowance)
         self.reasoning = Text(allowance)
         self.content_scanner = Scanner()
@@ -40,6 +41,7 @@ class ChoiceFold:
         self.videos: list[str] = []
         self.length_at_fault = 0
         self._choice_idx = choice_idx
+        self._is_watched = is_watched
         self._refusal = Text(allowance)
         self._tool_calls = ToolCalls(allowance)
         self._finish_reason: str | None = None
@@ -101,7 +103,7 @@ class ChoiceFold:
                 self._break_after_done()
                 self.content.append(content)
                 self._last_piece = content
-                _note(self.content_scanner.feed(content), percents)
+                self._watch(self.content_scanner, content, percents)
             return None
         if isinstance(content, list):
             return self._add_parts(content, percents)
@@ -127,9 +129,13 @@ class ChoiceFold:
             if reasoning:
                 self._break_after_done()
                 self.reasoning.append(reasoning)
-                _note(self.reasoning_scanner.feed(reasoning), percents)
+                self._watch(self.reasoning_scanner, reasoning, percents)
         elif isinstance(reasoning, dict | list):
             _note(find(reasoning).progress, percents)
+
+    def _watch(self, scanner: Scanner, piece: str, percents: list[float]) -> None:
+        if self._is_watched:
+            _note(scanner.feed(piece), percents)
 
 
 def _note(new: list[float], percents: list[float]) -> None:

@@ -166,8 +166,8 @@ def contains(body: bytes, url: str) -> bool:
 
 
 def _joined(text: str) -> list[list[str]]:
-    """The content of every object that a plain parser finds, in order."""
-    parts: dict[str, list[str]] = {}
+    """The texts of every object that a plain parser finds, in order, choice by choice."""
+    parts: dict[tuple[object, str], list[str]] = {}
     decoder = json.JSONDecoder(strict=False)
     for line in re.split(r"\r\n|\r|\n", text):
         position = 0
@@ -177,8 +177,11 @@ def _joined(text: str) -> list[list[str]]:
             except (ValueError, RecursionError):
                 position += 1
                 continue
-            for name, piece in re.findall(_STRINGS, json.dumps(value, ensure_ascii=False)):
-                parts.setdefault(name, []).append(_unescaped(piece))
+            for choice in value.get("choices") or [] if isinstance(value, dict) else []:
+                plain = json.dumps(choice, ensure_ascii=False)
+                index = choice.get("index") if isinstance(choice, dict) else 0
+                for name, piece in _STRINGS.findall(plain):
+                    parts.setdefault((str(index), name), []).append(_unescaped(piece))
     return list(parts.values())
 
 
