@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Literal
 
 import pandas as pd
-from reelsweep.flows.options import RunOptions, parse_concurrency, parse_grid, parse_pairs, parse_seconds
+from reelsweep.flows.options import (
+    Budget,
+    RunOptions,
+    parse_concurrency,
+    parse_grid,
+    parse_pairs,
+    parse_seconds,
+    parse_share,
+)
 from reelsweep.flows.prepare import prepare
 from reelsweep.flows.run import PREPARED, run_prepared
 from reelsweep.flows.summary import RunSummary
@@ -42,14 +50,18 @@ async def bulk(
     stream_timeout: str | float = 3000,
     download_timeout: str | float = 1800,
     price: str | None = None,
+    budget: str | None = None,
+    max_failed: str | float | None = None,
     max_posts: int | None = None,
     limit: int | None = None,
+    rebuy: bool = False,
     retry_failed: bool = False,
     on_unknown: Literal["hold", "resubmit"] = "hold",
     max_purchases: int = 2,
     canary: int = 1,
     allow_host: Sequence[str] = (),
     drain_s: float | None = None,
+    ledger: str | None = None,
 ) -> RunSummary:
     """Generate every row of a prompt table that is not yet paid for, and write the manifest.
 
@@ -71,14 +83,18 @@ async def bulk(
         stream_timeout: longest stream, seconds or `50m`.
         download_timeout: longest download, seconds or `30m`.
         price: US dollars per generation (`0.80`) or per second of video (`0.10/s`).
+        budget: US dollars for all the ledger ever settles and reserves (`500`), or per day (`50/day`).
+        max_failed: share of the rows made that may fail, such as `5%`.
         max_posts: most POSTs of this run.
         limit: only the first rows still to make.
+        rebuy: buy rows whose prompt, model and seed are paid for under other parameters.
         retry_failed: also buy billed failures again.
         on_unknown: `resubmit` buys rows again whose first purchase has an unknown fate.
         max_purchases: most purchases of one row, ever.
         canary: purchases open until the first result; 0 switches it off.
         allow_host: hosts that may be reached though their address is not public.
         drain_s: seconds for open generations after SIGTERM.
+        ledger: `sqlite:///path` or `postgresql://…`; OUT/ledger.db when absent.
 
     Returns a RunSummary. Raises UsageError when nothing can be sent, RunStopped when the run was stopped.
     """
@@ -99,6 +115,8 @@ async def bulk(
         stream_timeout_s=parse_seconds("stream-timeout", stream_timeout) or 3000.0,
         download_timeout_s=parse_seconds("download-timeout", download_timeout) or 1800.0,
         price=None if price is None else Price.parse(price),
+        budget=None if budget is None else Budget.parse(budget),
+        max_failed=parse_share("max-failed", max_failed),
         max_posts=max_posts,
         limit=limit,
         retry_failed=retry_failed,
@@ -107,5 +125,7 @@ async def bulk(
         canary=canary,
         allow_hosts=tuple(allow_host),
         drain_s=drain_s,
+        ledger=ledger,
+        rebuy=rebuy,
     )
     return await run_prepared(PREPARED.get() or prepare(table, options))

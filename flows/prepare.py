@@ -72,6 +72,11 @@ def prepare(table: str | Path | pd.DataFrame, options: RunOptions, *, keep_input
     load = partial(load_image, folder=read.folder, door=door, store=store)
     plan = make_plan(read, plan_settings(options, profile, gateway), load_image=load)
     price, price_source = price_of(options, profile, plan)
+    if options.budget is not None and price is None:
+        raise SettingsError(
+            "--budget needs a price to reserve, and none is known.",
+            "Give --price, such as --price 0.80 or --price 0.10/s.",
+        )
     return Prepared(
         options=options,
         plan=plan,

@@ -17,6 +17,7 @@ from reelsweep.flows.session import OpenRun
 from reelsweep.flows.summary import FAILED
 from reelsweep.tasks.ledger.records import Spend
 from reelsweep.tasks.purchase.ends import RowEnd
+from reelsweep.tasks.purchase.stops import Stop
 
 DISPLAY: ContextVar[Display] = ContextVar("display", default=SilentDisplay())  # noqa: B039
 """Where progress goes; the command line sets it."""
@@ -24,6 +25,8 @@ DISPLAY: ContextVar[Display] = ContextVar("display", default=SilentDisplay())  #
 REFRESH_S = 0.5
 SPEND_S = 3.0
 MOST_FAILURES = 100
+LEAST_ENDED = 20
+"""Rows that must have ended before a share of failures stops the run."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,6 +57,28 @@ class Tracker:
             self.num_left += not end.is_final
         if end.status in FAILED and len(self.failures) < MOST_FAILURES:
             self.failures.append((name, end))
+        if (stop := self._too_many_failures(LEAST_ENDED)) is not None:
+            self.run.context.stop(stop)
+
+    def verdict(self) -> Stop | None:
+        """What the counts say against the run: money that was missing, too many failures."""
+        if skipped := self.ends["skipped_budget"]:
+            text = f"Stopped by the budget: {skipped} rows were not sent."
+            return Stop(
+                reason="budget", message=text, remedy="Raise --budget and run the same command again."
+            )
+        return self._too_many_failures(1)
+
+    def _too_many_failures(self, least: int) -> Stop | None:
+        share, ended = self.run.prepared.options.max_failed, self.ends.total()
+        failed = sum(self.ends[status] for status in FAILED)
+        if share is None or ended < least or failed <= share * ended:
+            return None
+        return Stop(
+            reason="max_failed",
+            message=f"Stopped: {failed} of {ended} rows failed, more than --max-failed {share:.0%}.",
+            remedy="Look at the reasons in the manifest, then run the same command again.",
+        )
 
     def progress(self) -> Progress:
         """The picture of now."""

@@ -18,7 +18,7 @@ from prefect.states import Completed
 from reelsweep.flows.board import Board, line
 from reelsweep.flows.manifesting import Manifesting
 from reelsweep.flows.prepare import Prepared
-from reelsweep.flows.progress import Tracker, watch
+from reelsweep.flows.progress import DISPLAY, Tracker, watch
 from reelsweep.flows.session import OpenRun, open_run
 from reelsweep.flows.signals import Drain, default_drain_s, draining
 from reelsweep.flows.summary import RunStopped, RunSummary, exit_code
@@ -28,6 +28,7 @@ from reelsweep.tasks.generate import generate
 from reelsweep.tasks.ledger.records import Tally
 from reelsweep.tasks.manifest.outfile import write_out
 from reelsweep.tasks.purchase.ends import RowEnd
+from reelsweep.tasks.purchase.make import skip_for_budget
 from reelsweep.tasks.purchase.stops import Stop
 
 PREPARED: ContextVar[Prepared | None] = ContextVar("prepared", default=None)
@@ -46,6 +47,12 @@ async def run_prepared(prepared: Prepared) -> RunSummary:
     async with open_run(prepared) as run:
         tracker = Tracker(run=run, num_todo=run.num_todo())
         manifesting, board = Manifesting(run), Board()
+        if run.held_back:
+            DISPLAY.get().note(
+                f"{len(run.held_back)} rows are paid for under other parameters and are not bought again;"
+                " --rebuy buys them."
+            )
+        run.context.on_note = DISPLAY.get().note
         async with watch(tracker, manifesting, board):
             await _drive(run, tracker)
         tally = await run.context.ledger.tally(run.context.out_id, run.run_id)
@@ -71,6 +78,10 @@ async def _drive(run: OpenRun, tracker: Tracker) -> None:
 
     async def make_one(spec: GenerationSpec) -> RowEnd:
         tracker.begin()
+        if context.is_too_dear(spec) and spec.request_fingerprint not in run.standings:
+            end = await skip_for_budget(spec, context)
+            tracker.end(spec.prompt_id, end)
+            return end
         end = RowEnd(status="unknown", error_type="crash")
         try:
             # Typed as if the state could be had without awaiting; on a loop it cannot.
@@ -140,7 +151,7 @@ def _interrupted() -> Stop:
 def _summary(run: OpenRun, tracker: Tracker, tally: Tally, started: float) -> RunSummary:
     context = run.context
     counts = {name: number for name, number in sorted(tally.counts.items()) if number}
-    stop = context.stopped or next(iter(context.model_stops.values()), None)
+    stop = context.stopped or next(iter(context.model_stops.values()), None) or tracker.verdict()
     return RunSummary(
         run_id=run.run_id,
         out=str(run.out),
@@ -151,7 +162,7 @@ def _summary(run: OpenRun, tracker: Tracker, tally: Tally, started: float) -> Ru
         posts=tally.posts,
         cost_usd=None if run.prepared.price is None else tally.cost_musd / 1_000_000,
         elapsed_s=round(time.monotonic() - started, 3),
-        exit_code=exit_code(stop, num_left=tracker.num_left + counts.get("unknown", 0)),
+        exit_code=exit_code(stop, num_left=tracker.num_left + counts.get("unknown", 0) + len(run.held_back)),
         stopped=None if stop is None else str(stop),
     )
 

@@ -16,11 +16,12 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 
 from reelsweep.flows.planned import plan_row
 from reelsweep.flows.prepare import SANDBOX, Prepared, gateway_door
-from reelsweep.prompts.errors import SettingsError
+from reelsweep.prompts.errors import OutError, SettingsError
 from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.artifacts.probe import Prober
 from reelsweep.tasks.artifacts.store import Store
@@ -31,6 +32,8 @@ from reelsweep.tasks.purchase.context import CONTEXTS, RunContext
 from reelsweep.tasks.sandbox.server import SandboxServer
 
 CODE_VERSION = version("reelsweep")
+LOOK_FIRST = 1000
+"""Prompt ids that are looked up before all are."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,6 +44,8 @@ class OpenRun:
     facts: OutFacts
     context: RunContext
     standings: dict[str, Standing]
+    held_back: frozenset[str]
+    """Fingerprints whose prompt, model and seed are paid for under other parameters: `--rebuy` buys them."""
 
     @property
     def run_id(self) -> str:
@@ -60,7 +65,7 @@ class OpenRun:
             if left == 0:
                 return
             fingerprint = spec.request_fingerprint
-            if fingerprint in seen or not self._is_open(fingerprint):
+            if fingerprint in seen or fingerprint in self.held_back or not self._is_open(fingerprint):
                 continue
             seen.add(fingerprint)
             left = None if left is None else left - 1
@@ -103,6 +108,10 @@ async def open_run(prepared: Prepared) -> AsyncGenerator[OpenRun]:
         ledger = await asyncio.to_thread(Ledger.open, prepared.ledger_url)
         stack.callback(ledger.close)
         facts = await asyncio.to_thread(_claim_out, prepared, ledger)
+        await _refuse_other_table(prepared, facts, ledger)
+        if (budget := prepared.options.budget) is not None:
+            total, day = (None, budget.musd) if budget.per_day else (budget.musd, None)
+            await ledger.set_budget(total, day)
         await ledger.start_run(_run_record(prepared, facts, run_id))
         stack.push_async_callback(_end_run, ledger, run_id)
         prober = Prober()
@@ -114,9 +123,13 @@ async def open_run(prepared: Prepared) -> AsyncGenerator[OpenRun]:
         plan = prepared.plan
         rows = (plan_row(spec) for spec in plan.specs())
         await ledger.record_plan(facts.out_id, prepared.gateway, plan.plan_hash, rows)
+        bought_before = await ledger.bought_before(facts.out_id, prepared.gateway)
         standings = await ledger.standings(prepared.gateway, None, facts.out_id)
         context.standings = standings
-        yield OpenRun(prepared=prepared, facts=facts, context=context, standings=standings)
+        held_back = frozenset[str]() if prepared.options.rebuy else frozenset(bought_before)
+        yield OpenRun(
+            prepared=prepared, facts=facts, context=context, standings=standings, held_back=held_back
+        )
 
 
 async def _with_sandbox(prepared: Prepared, stack: AsyncExitStack) -> Prepared:
@@ -156,6 +169,19 @@ def _claim_out(prepared: Prepared, ledger: Ledger) -> OutFacts:
     facts = facts.model_copy(update={"table": prepared.plan.table.name, "ended": False})
     write_out(prepared.out, facts)
     return facts
+
+
+async def _refuse_other_table(prepared: Prepared, facts: OutFacts, ledger: Ledger) -> None:
+    """A table that shares no prompt with what this OUT ever planned is another table."""
+    ids = (spec.prompt_id for spec in prepared.plan.specs())
+    known = await ledger.knows_any_prompt(facts.out_id, islice(ids, LOOK_FIRST))
+    if known is False:
+        known = await ledger.knows_any_prompt(facts.out_id, dict.fromkeys(ids))
+    if known is False and len(prepared.plan):
+        raise OutError(
+            f"{prepared.out} holds the results of another table: it shares no prompt with this one.",
+            "Choose another --out.",
+        )
 
 
 async def _end_run(ledger: Ledger, run_id: str) -> None:

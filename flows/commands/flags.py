@@ -9,11 +9,13 @@ from typing import Annotated, Literal
 from cyclopts import Group, Parameter
 from reelsweep.flows.options import (
     DEFAULT_KEY_ENV,
+    Budget,
     RunOptions,
     parse_concurrency,
     parse_grid,
     parse_pairs,
     parse_seconds,
+    parse_share,
 )
 from reelsweep.prompts.pricing import Price
 from reelsweep.prompts.request import Output
@@ -36,6 +38,8 @@ class RunFlags:
     """sandbox:, a base URL such as https://host/v1, or a profile; REELSWEEP_GATEWAY, else sandbox:."""
     api_key_env: Annotated[str, Parameter(group=WHERE)] = DEFAULT_KEY_ENV
     """The environment variable that holds the key."""
+    ledger: Annotated[str | None, Parameter(group=WHERE)] = None
+    """sqlite:///PATH or postgresql://…, where several machines share a run; OUT/ledger.db when not given."""
     allow_host: Annotated[tuple[str, ...], Parameter(group=WHERE, negative=SWITCH)] = ()
     """A host (HOST or HOST:PORT) that may be fetched from though its address is not public; repeatable."""
     output: Annotated[Output, Parameter(group=WHAT)] = "video"
@@ -56,12 +60,18 @@ class RunFlags:
     """Send at most N POSTs in this run."""
     price: Annotated[str | None, Parameter(group=HOW_MUCH)] = None
     """US dollars a generation (0.80) or a second of video (0.10/s)."""
+    budget: Annotated[str | None, Parameter(group=HOW_MUCH)] = None
+    """US dollars for all this ledger ever settles and reserves (500), or per calendar day in UTC (50/day)."""
+    max_failed: Annotated[str | None, Parameter(group=HOW_MUCH)] = None
+    """Stop when more than this share of the rows made has failed, such as 5%."""
     concurrency: Annotated[str, Parameter(group=HOW_MUCH)] = "auto"
     """Generations in flight."""
     rpm: Annotated[float | None, Parameter(group=HOW_MUCH)] = None
     """POSTs a minute at most."""
     canary: Annotated[int, Parameter(group=HOW_MUCH)] = 1
     """Purchases open until the first result; 0 switches it off."""
+    rebuy: Annotated[bool, Parameter(group=AGAIN, negative=SWITCH)] = False
+    """Buy rows whose prompt, model and seed are paid for under other parameters."""
     retry_failed: Annotated[bool, Parameter(group=AGAIN, negative=SWITCH)] = False
     """Also buy billed failures again."""
     on_unknown: Annotated[Literal["hold", "resubmit"], Parameter(group=AGAIN)] = "hold"
@@ -99,6 +109,10 @@ def options_of(flags: RunFlags) -> RunOptions:
         idle_timeout_s=parse_seconds("idle-timeout", flags.idle_timeout),
         stream_timeout_s=parse_seconds("stream-timeout", flags.stream_timeout) or 3000.0,
         download_timeout_s=parse_seconds("download-timeout", flags.download_timeout) or 1800.0,
+        ledger=flags.ledger,
+        budget=None if flags.budget is None else Budget.parse(flags.budget),
+        max_failed=parse_share("max-failed", flags.max_failed),
+        rebuy=flags.rebuy,
         price=None if flags.price is None else Price.parse(flags.price),
         max_posts=flags.max_posts,
         limit=flags.limit,

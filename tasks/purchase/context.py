@@ -16,6 +16,7 @@ from typing import Literal
 
 import httpx
 from reelsweep.prompts.pricing import Price
+from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.artifacts.door import Door
 from reelsweep.tasks.artifacts.download import DownloadClient
 from reelsweep.tasks.artifacts.probe import Prober
@@ -88,6 +89,7 @@ class RunContext:
     ends: dict[str, RowEnd] = field(default_factory=dict[str, RowEnd])
     """How each generation of this run ended, until the window takes it."""
     _unreachable_since: float | None = None
+    _declined_musd: int | None = None
     _proven: set[str] = field(default_factory=set[str])
     _limiters: dict[str, Limiter] = field(default_factory=dict[str, Limiter])
     _canaries: dict[str, Limiter] = field(default_factory=dict[str, Limiter])
@@ -151,6 +153,17 @@ class RunContext:
         while self.stopped is None and self.clock() < until:
             await asyncio.sleep(min(0.5, until - self.clock()))
         return self.stopped is not None
+
+    def decline(self, price_musd: int) -> None:
+        """The budget does not hold a POST of this price any more."""
+        with self._lock:
+            known = self._declined_musd
+            self._declined_musd = price_musd if known is None else min(known, price_musd)
+
+    def is_too_dear(self, spec: GenerationSpec) -> bool:
+        """Whether a generation is as dear as one that the budget has declined."""
+        declined = self._declined_musd
+        return declined is not None and self.price is not None and self.price.max_musd(spec) >= declined
 
     def count_post(self) -> bool:
         """Take one POST of `max_posts`; False when none is left."""

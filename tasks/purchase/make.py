@@ -50,7 +50,7 @@ async def _make(spec: GenerationSpec, context: RunContext, prefect_ids: PrefectI
                 return step
             case Declined():
                 standing = step.standing
-                end = await _declined(step, context)
+                end = await _declined(spec, step, context)
                 if end is not None:
                     return end
             case Bought(end=end, again=again):
@@ -136,17 +136,14 @@ async def _claim(
     return await context.ledger.claim(context.gateway, request)
 
 
-async def _declined(declined: Declined, context: RunContext) -> RowEnd | None:
+async def _declined(spec: GenerationSpec, declined: Declined, context: RunContext) -> RowEnd | None:
     """The end of a row whose claim was declined; None: look again where it stands."""
     match declined.reason:
         case "budget_wait" | "claimed":
             await asyncio.sleep(_WAIT_S)
             return None
         case "skipped_budget":
-            context.stop(
-                Stop(reason="budget", message="Stopped: the budget is used up.", remedy="Raise --budget.")
-            )
-            return RowEnd(status="skipped_budget", error_type="budget", message="the budget is used up")
+            return await skip_for_budget(spec, context)
         case "lease_lost":
             context.stop(Stop(reason="lease_lost", message="Stopped: this run lost its lease on the ledger."))
             return RowEnd(status="planned", error_type="lease_lost")
@@ -154,6 +151,14 @@ async def _declined(declined: Declined, context: RunContext) -> RowEnd | None:
             if declined.standing.next_step in ("fetch", "recover", "wait"):
                 return None
             return end_of_standing(declined.standing)
+
+
+async def skip_for_budget(spec: GenerationSpec, context: RunContext) -> RowEnd:
+    """The end of a row that the budget does not hold; a later run with more money sends it."""
+    if context.price is not None:
+        context.decline(context.price.max_musd(spec))
+    await context.ledger.skip(context.gateway, spec.request_fingerprint, "skipped_budget")
+    return RowEnd(status="skipped_budget", error_type="budget", message="the budget is used up")
 
 
 async def _wait_for_other_run(spec: GenerationSpec, context: RunContext) -> RowEnd | None:
@@ -180,10 +185,9 @@ def _attempt_of(standing: Standing) -> str:
 
 def _not_sent(context: RunContext, model: str) -> RowEnd:
     stop = context.stop_of(model)
-    status = "skipped_budget" if stop is not None and stop.reason == "budget" else "planned"
-    return RowEnd(
-        status=status, error_type=stop.reason if stop else None, message=stop.message if stop else ""
-    )
+    if stop is None:
+        return RowEnd(status="planned")
+    return RowEnd(status="planned", error_type=stop.reason, message=stop.message)
 
 
 def _max_posts_stop(context: RunContext) -> Stop:
