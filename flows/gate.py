@@ -38,8 +38,8 @@ def pass_gate(prepared: Prepared, preview: Preview, *, yes: bool) -> bool:
     if options.max_posts is not None or options.budget is not None:
         return True
     raise UsageError(
-        f"{preview.to_make} generations would be bought from {prepared.gateway}, and there is no terminal to ask at.",
-        "Give --yes, or a cap with --max-posts.",
+        f"{preview.to_make} generations would be bought from {prepared.gateway}; no terminal to ask at.",
+        "Give --yes, or a cap with --budget or --max-posts.",
     )
 
 

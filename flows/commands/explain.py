@@ -25,7 +25,7 @@ def explain(
     base_url: str | None = None,
     output: Output = "video",
     share: Annotated[bool, Parameter(negative=())] = False,
-    json: Annotated[bool, Parameter(negative=())] = False,
+    json: Annotated[bool, Parameter(negative=())] = False,  # noqa: ARG001 - every command takes it
 ) -> int:
     """Read one recorded response body and print the Outcome as one JSON object.
 

@@ -1,0 +1,100 @@
+"""`reelsweep reconcile OUT`: bring open attempts to their end without paying again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from typing import Annotated
+
+from cyclopts import Parameter
+from reelsweep.flows.commands.outs import OpenOut, open_out
+from reelsweep.flows.commands.screen import print_json
+from reelsweep.flows.manifesting import manifest_lock
+from reelsweep.flows.options import DEFAULT_KEY_ENV, RunOptions
+from reelsweep.flows.prepare import SANDBOX, api_key
+from reelsweep.flows.reconcile import Reconciled, reconcile_out
+from reelsweep.prompts.errors import SettingsError
+from reelsweep.prompts.pricing import Price
+from reelsweep.tasks.gateway.profiles import Profile, load_profile
+from reelsweep.tasks.manifest.publisher import Publisher
+
+
+def reconcile(
+    out: str,
+    *,
+    gateway: str | None = None,
+    api_key_env: str = DEFAULT_KEY_ENV,
+    ledger: str | None = None,
+    price: str | None = None,
+    json: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
+    """Ask about unknown attempts, read kept transcripts again, download what was not stored. Never POSTs.
+
+    Parameters
+    ----------
+    out
+        An output folder.
+    gateway
+        Where to ask, when the gateway has moved (or sandbox:PORT); else the one of the ledger.
+    api_key_env
+        The environment variable that holds the key.
+    ledger
+        Its ledger, when that is not OUT/ledger.db.
+    price
+        US dollars a generation or a second, to settle what turns out to be billed.
+    json
+        Print one JSON object on stdout.
+    """
+    with open_out(out, ledger) as opened:
+        named = asyncio.run(_gateway_of(opened))
+        profile = _profile(gateway or os.environ.get("REELSWEEP_GATEWAY") or named)
+        is_sandbox = opened.facts.gateway_kind == "sandbox"
+        key = api_key(RunOptions(api_key_env=api_key_env), profile, is_sandbox=is_sandbox)
+        parsed = None if price is None else Price.parse(price)
+        done = asyncio.run(
+            reconcile_out(opened.out, opened.facts, opened.ledger, profile, named, key, parsed)
+        )
+        _publish(opened)
+        left = asyncio.run(opened.ledger.tally(opened.facts.out_id)).counts.get("unknown", 0)
+    if json:
+        print_json({"looked_at": done.looked_at, "counts": dict(done.counts), "unknown": left})
+    else:
+        sys.stdout.write(_line(done, left) + "\n")
+    return 1 if left else 0
+
+
+async def _gateway_of(opened: OpenOut) -> str:
+    """The gateway of the OUT's latest run."""
+    runs = await opened.ledger.runs(opened.facts.out_id)
+    if not runs:
+        raise SettingsError(f"{opened.out} has no run yet.", "Start one with `reelsweep run`.")
+    return str(runs[-1]["gateway"])
+
+
+def _profile(named: str) -> Profile:
+    if named.startswith("sandbox@"):
+        raise SettingsError(
+            "This OUT was made by a sandbox that is gone.", "Name a running one: --gateway sandbox:PORT."
+        )
+    if named.startswith(SANDBOX):
+        base_url = f"http://127.0.0.1:{named.removeprefix(SANDBOX) or '8777'}/v1"
+        return load_profile("sandbox").model_copy(update={"base_url": base_url})
+    return load_profile(named)
+
+
+def _publish(opened: OpenOut) -> None:
+    publisher = Publisher(opened.out, time.monotonic)
+    out_id = opened.facts.out_id
+    with manifest_lock(opened.out):
+        publisher.publish(
+            lambda: opened.ledger.lines(out_id),
+            lambda: opened.ledger.attempt_lines(out_id),
+            opened.facts.as_facts(),
+        )
+
+
+def _line(done: Reconciled, left: int) -> str:
+    counts = ", ".join(f"{number} {status}" for status, number in sorted(done.counts.items()))
+    return f"looked at {done.looked_at} attempts: {counts or 'nothing to do'}; {left} rows unknown"

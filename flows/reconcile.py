@@ -1,0 +1,178 @@
+"""Ask about what was maybe paid for, read kept transcripts again, fetch what was not stored. Never a POST.
+
+Beside a run (`reconcile_held`, what its window does not touch) and by hand (`reconcile_out`): eight
+requests at a time, newest first, ten minutes at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import uuid
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from reelsweep.flows.options import RunOptions
+from reelsweep.flows.prepare import gateway_door
+from reelsweep.flows.session import CODE_VERSION
+from reelsweep.prompts.pricing import Price
+from reelsweep.prompts.request import GenerationSpec
+from reelsweep.tasks.artifacts.probe import Prober
+from reelsweep.tasks.artifacts.store import Store
+from reelsweep.tasks.gateway.fold import read_body
+from reelsweep.tasks.gateway.profiles import Profile
+from reelsweep.tasks.ledger.ledger import Ledger
+from reelsweep.tasks.ledger.records import AttemptRecord, PlanRow, RunRecord
+from reelsweep.tasks.manifest.outfile import OutFacts
+from reelsweep.tasks.purchase.conclude import conclude
+from reelsweep.tasks.purchase.context import RunContext
+from reelsweep.tasks.purchase.recover import fetch_again, recover
+
+AT_A_TIME = 8
+TEN_MINUTES_S = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciled:
+    """What became of the attempts that were looked at: how many by manifest status."""
+
+    looked_at: int
+    counts: Mapping[str, int]
+
+
+async def reconcile_attempts(
+    context: RunContext, attempts: Sequence[AttemptRecord], specs: Mapping[str, GenerationSpec]
+) -> Reconciled:
+    """Bring open attempts to their end where anything says how they ended; the rest stays `unknown`."""
+    turn = asyncio.Semaphore(AT_A_TIME)
+    counts: Counter[str] = Counter()
+
+    async def one(attempt: AttemptRecord) -> None:
+        async with turn:
+            counts[await _reconcile(context, attempt, specs[attempt.request_fingerprint])] += 1
+
+    known = [attempt for attempt in attempts if attempt.request_fingerprint in specs]
+    try:
+        async with asyncio.timeout(TEN_MINUTES_S), asyncio.TaskGroup() as group:
+            for attempt in known:
+                group.create_task(one(attempt))
+    except TimeoutError:
+        counts["not looked at"] = len(known) - counts.total()
+    return Reconciled(looked_at=counts.total(), counts=dict(counts))
+
+
+async def _reconcile(context: RunContext, attempt: AttemptRecord, spec: GenerationSpec) -> str:
+    if not await context.ledger.adopt(attempt.attempt_id, context.run_id):
+        return "in another run's hands"
+    if any(result.video_url or result.sha256 for result in attempt.results):
+        return (await fetch_again(spec, context, attempt.attempt_id)).status
+    if attempt.gateway_task_id or attempt.status_url:
+        end = await recover(spec, context, attempt.attempt_id)
+        if end.status != "unknown":
+            return end.status
+    return await reread(context, attempt, spec)
+
+
+async def reread(context: RunContext, attempt: AttemptRecord, spec: GenerationSpec) -> str:
+    """Read the kept transcript with the reader of today; what it now shows is taken."""
+    body = await asyncio.to_thread(_transcript, context.store.out, attempt)
+    if body is None:
+        return "unknown"
+    outcome = read_body(
+        body,
+        http_status=attempt.http_status or 200,
+        base_url=str(context.profile.base_url),
+        output=spec.output,
+        now=datetime.now(UTC),
+        cut="reset" if attempt.kind == "incomplete" else None,
+    )
+    if outcome.status in ("incomplete", "submitted", "stopped") or outcome.billed == "no":
+        return "unknown"
+    return (await conclude(spec, context, attempt.attempt_id, outcome)).status
+
+
+def _transcript(out: Path, attempt: AttemptRecord) -> bytes | None:
+    path = out / "transcripts" / (attempt.transcript or "")
+    return path.read_bytes() if attempt.transcript and path.is_file() else None
+
+
+async def reconcile_out(
+    out: Path,
+    facts: OutFacts,
+    ledger: Ledger,
+    profile: Profile,
+    gateway: str,
+    key: str | None,
+    price: Price | None = None,
+) -> Reconciled:
+    """Reconcile one OUT by hand, as a run of its own that sends nothing."""
+    options = RunOptions()
+    run_id = uuid.uuid4().hex
+    record = RunRecord(
+        run_id=run_id,
+        out_id=facts.out_id,
+        gateway=gateway,
+        plan_hash="",
+        settings={"command": "reconcile"},
+        code_version=CODE_VERSION,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+    )
+    await ledger.start_run(record)
+    prober = Prober()
+    context = RunContext(
+        run_id=run_id,
+        out_id=facts.out_id,
+        gateway=gateway,
+        profile=profile,
+        key=key,
+        ledger=ledger,
+        store=Store(out),
+        prober=prober,
+        door=gateway_door(profile, options),
+        policy=options.policy(silence_s=profile.silence_s, long_backoff_s=profile.long_backoff_s),
+        price=price,
+    )
+    try:
+        attempts = await ledger.unfinished(facts.out_id)
+        specs = await asyncio.to_thread(specs_of, ledger, facts.out_id, attempts)
+        done = await reconcile_attempts(context, attempts, specs)
+    finally:
+        await context.aclose()
+        await asyncio.to_thread(prober.close)
+        await ledger.end_run(run_id, exit_code=0, summary={})
+    return done
+
+
+def specs_of(ledger: Ledger, out_id: str, attempts: Sequence[AttemptRecord]) -> dict[str, GenerationSpec]:
+    """What was asked, for the generations of some attempts."""
+    wanted = {attempt.request_fingerprint for attempt in attempts}
+    if not wanted:
+        return {}
+    lines = ledger.lines(out_id)
+    plans = (line.plan for line in lines if line.plan.request_fingerprint in wanted)
+    return {plan.request_fingerprint: spec_of(plan) for plan in plans}
+
+
+def spec_of(plan: PlanRow) -> GenerationSpec:
+    """The question of a plan row, as the line that buys needs it."""
+    return GenerationSpec(
+        ordinal=plan.ordinal,
+        prompt_id=plan.prompt_id,
+        row_idx=0,
+        sample_idx=plan.sample_idx,
+        output=plan.output,
+        model=plan.model,
+        payload=json.loads(plan.payload or "{}"),
+        request_fingerprint=plan.request_fingerprint,
+        prompt=plan.prompt,
+        seed=plan.seed,
+        params=plan.params,
+        meta=plan.meta,
+        follows=plan.follows,
+    )
