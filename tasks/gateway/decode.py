@@ -155,7 +155,10 @@ class Decoder:
                 self._close_bare()
             return
         if text.lstrip()[0] not in "{[":
-            self._junk(text)
+            if '{"' in text and text.lstrip()[0] != "<":
+                self._salvage(text, "")
+            else:
+                self._junk(text)
             return
         values = split_values(text)
         if values.objects and len(values.objects) == len(values.pieces):

@@ -24,6 +24,7 @@ _URL = r"((?:https?:/)?/(?:[^\s()<>]|\([^\s()<>]*\))+)"
 _LINK = re.compile(
     rf"(!?)\[((?:!\[[^\[\]\n]*\]\([^()\s]*\)|[^\[\]\n]){{0,300}})\]\(\s*{_URL}(?:\s+\"[^\"\n]*\")?\s*\)"
 )
+_IMAGE = re.compile(r"!\[[^\[\]\n]*\]\([^()\s]*\)")
 _BARE = re.compile(r"(?i:https?)://[^\s<>\"'`|\\^{}\u0080-\U0010ffff]+")
 _PATH = re.compile(
     r"^[ \t>*]*(/(?:[\w.~%+-]+/)+[\w.~%+-]*(?:\?[^\s<>\"'`]*)?)[ \t*]*$", re.MULTILINE | re.ASCII
@@ -141,9 +142,13 @@ def _matches(pattern: re.Pattern[str]) -> Callable[[str], Iterator[tuple[str, in
 
 def _links(text: str) -> Iterator[tuple[str, int]]:
     """Links by label: those that download come before those that play, for the last one counts."""
-    links = [match for match in _LINK.finditer(text) if not match[1] and not _NOT_PLAY.search(match[2])]
-    named = [match for match in links if _PLAY.search(match[2]) and not match[2].startswith("http")]
-    for match in sorted(named, key=lambda match: not _DOWNLOAD.search(match[2])):
+    links = [(_IMAGE.sub("", match[2]), match) for match in _LINK.finditer(text) if not match[1]]
+    named = [
+        (label, match)
+        for label, match in links
+        if _PLAY.search(label) and not _NOT_PLAY.search(label) and not label.startswith("http")
+    ]
+    for _, match in sorted(named, key=lambda link: not _DOWNLOAD.search(link[0])):
         yield match[3], match.start()
 
 
@@ -162,7 +167,9 @@ def _bare(text: str, bounds: Bounds) -> Pick | None:
 
 def _without_refused(link: re.Match[str]) -> str:
     """A link to a picture, a preview or a page is no bare address either."""
-    return " " * len(link[0]) if link[1] or _NOT_PLAY.search(link[2]) else link[0]
+    if link[1] or _NOT_PLAY.search(_IMAGE.sub("", link[2])):
+        return " " * len(link[0])
+    return _IMAGE.sub(lambda image: " " * len(image[0]), link[0])
 
 
 def _path(text: str, bounds: Bounds) -> Pick | None:

@@ -13,7 +13,7 @@ from reelsweep.tasks.gateway.values import JsonObject, as_objects, as_text, pars
 
 _BETWEEN = re.compile(r"(?:[\s,]|\\[nr]|data:(?!\s*\[DONE\])|(?:event|id|retry):[^\n]*)+")
 _DONE = re.compile(r"(?:data:)?\s*\[DONE\]")
-_BREAK = re.compile(r"\n|data:|(?<=\S)(?=[{\[])")
+_BREAK = re.compile(r"\n|data:|(?=[{\[])")
 _NEXT_LINE = re.compile(r"\n|data:")
 _STRING = re.compile(r'"(content|reasoning_content)"\s*:\s*("(?:[^"\\]|\\.)*"?)', re.DOTALL)
 _CUT_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?$")
