@@ -252,7 +252,7 @@ def find_column(name: str) -> PromptColumn | None:
 def markdown_table(columns: Sequence[PromptColumn] = (*COLUMNS, BODY, META, OTHER)) -> str:
     """The columns as the README's table."""
     lines = ["| column | type | allowed | what it does |", "|---|---|---|---|"]
-    lines += [
-        f"| `{column.name}` | {column.type} | {column.allowed} | {column.meaning} |" for column in columns
-    ]
+    for column in columns:
+        cells = (f"`{column.name}`", column.type, column.allowed, column.meaning)
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"

@@ -24,6 +24,22 @@ EXCLUDED: Mapping[str, str] = {
 }
 """Request fields outside the fingerprint, each with the reason why it cannot change the result."""
 
+EXCUSED: Mapping[str, str] = {
+    "ordinal": "the place in the plan: re-ordering a table buys nothing again",
+    "prompt_id": "a name",
+    "row_idx": "the place in the table",
+    "output": "how the result is judged; two judgements of one request are a table error",
+    "model": "in the payload",
+    "request_fingerprint": "what is computed",
+    "prompt": "in the payload, as its messages",
+    "seed": "in the payload",
+    "params": "in the payload, as parameters or inside the messages",
+    "meta": "carried, never sent",
+    "images": "in the payload, as the sha256 of their bytes",
+    "follows": "in the payload, in place of the turn",
+}
+"""Fields of GenerationSpec that are not hashed by themselves, each with its reason."""
+
 _SAFE_INT = 2**53 - 1
 _INT_TAG = "reelsweep-int:"
 _TEXT_TAG = "reelsweep-text:"
@@ -57,7 +73,7 @@ def canonical(value: Json) -> bytes:
         if _is_plain(value):
             return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
         return rfc8785.dumps(_tag(value))
-    except (TypeError, RecursionError, rfc8785.CanonicalizationError) as error:
+    except (TypeError, RecursionError, UnicodeEncodeError, rfc8785.CanonicalizationError) as error:
         raise ValueError(f"no canonical JSON: {error}") from None
 
 

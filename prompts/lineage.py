@@ -117,6 +117,7 @@ class Lineage:
                 stack += [parent for parent in parents if parent not in begun]
                 if circle := [parent for parent in parents if parent in begun and parent not in done]:
                     back = f"row {circle[0] + 1}" if circle[0] != index else "this row itself"
+                    self._has_circle = True
                     problems.add(
                         index, "follows", f"goes in a circle: {self._rows[index].follows!r} is {back}"
                     )

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from reelsweep.prompts.columns import COLUMNS
+from reelsweep.prompts.errors import SettingsError, TableError
 from reelsweep.prompts.plan import PlanSettings, make_plan
 from reelsweep.prompts.request import wire_body
 from reelsweep.prompts.table import read_table
@@ -154,7 +155,7 @@ def test_a_body_column_is_json_where_its_text_is_json(tmp_path, cell, sent):
 
 def test_a_broken_json_value_is_not_sent_as_text(planned):
     """What begins and ends like JSON and is none is a slip."""
-    with pytest.raises(Exception, match="row 1, body.x: .*expected JSON"):
+    with pytest.raises(TableError, match=r"row 1, body\.x: .*expected JSON"):
         planned('prompt,body.x\na,"{""a"": }"\n')
 
 
@@ -208,5 +209,5 @@ def test_what_a_profile_adds_is_sent_unless_the_row_says_otherwise(planned):
 def test_a_profile_cannot_say_what_only_the_table_may(planned):
     """Model, messages and stream are not a profile's to set."""
     for name in ("model", "messages", "stream"):
-        with pytest.raises(Exception, match="not a profile's to set"):
+        with pytest.raises(SettingsError, match="not a profile's to set"):
             planned("prompt\na\n", extra_body={name: "x"})

@@ -29,7 +29,7 @@ def rows(source):
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_every_way_excel_writes_csv_gives_the_same_cells(tmp_path, encoding, delimiter, newline):
-    """Encoding, delimiter and line ends do not change a cell; nothing is taken for a number or for missing."""
+    """Encoding, delimiter and line ends do not change a cell; nothing is taken for a number."""
     frame = pd.DataFrame(ROWS, columns=["prompt", "note"])
     text = frame.to_csv(index=False, sep=delimiter, lineterminator=newline)
     path = tmp_path / "prompts.csv"
