@@ -30,7 +30,11 @@ def nested(*kinds: bytes, content: bytes) -> bytes:
     return content
 
 
-ENDLESS_TABLE = nested(b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stco", content=bytes(4) + b"\0\0\0\2")
+TABLES = (b"moov", b"trak", b"mdia", b"minf", b"stbl")
+ENDLESS_TABLE = nested(*TABLES, b"stco", content=struct.pack(">III", 0, 2, 8))
+FAR_CHUNK = nested(*TABLES, b"stco", content=struct.pack(">III", 0, 1, 1000))
+FAR_CHUNK_64 = nested(*TABLES, b"co64", content=struct.pack(">IIQ", 0, 1, 1 << 40))
+LARGE_SAMPLES = nested(*TABLES, b"stsz", content=struct.pack(">III", 0, 100, 100))
 
 
 @pytest.mark.parametrize(
@@ -144,6 +148,9 @@ def test_padding_after_the_last_box_is_no_fault(render, tail: bytes) -> None:
         (struct.pack(">I4s", 1, b"mdat"), "inside the head"),
         (box(b"moov") + box(b"mdat") + b"\0\0\0\1x", "inside the head"),
         (ENDLESS_TABLE + box(b"mdat"), "longer than its box"),
+        (FAR_CHUNK + box(b"mdat"), "pictures start at byte 1000"),
+        (FAR_CHUNK_64 + box(b"mdat"), "pictures start at byte"),
+        (LARGE_SAMPLES + box(b"mdat"), "pictures need 10000 bytes"),
         (box(b"moov") * 200_001 + box(b"mdat"), "more boxes"),
     ],
 )

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpcore
 import httpx
 import pytest
 from cryptography import x509
@@ -245,6 +246,21 @@ async def test_the_next_address_is_tried_when_one_does_not_answer(net, server, a
     server.handler = lambda request: answer(body=b"clip")
     assert await got(net.door(), URL) == (200, b"clip")
     assert net.connected == [("2606:4700::1", 80), ("93.184.215.14", 80)]
+
+
+async def test_an_address_that_hangs_leaves_time_for_the_next(net) -> None:
+    """The time to connect is shared among the addresses that are left."""
+    shares: list[float] = []
+
+    async def hangs(address: str, port: int, timeout_s: float) -> httpcore.AsyncNetworkStream:
+        shares.append(timeout_s)
+        raise httpcore.ConnectTimeout
+
+    net.names["clips.example.com"] = ["1.1.1.1", "8.8.8.8"]
+    door = Door(resolve=net.resolve, connect=hangs)
+    with pytest.raises(httpx.ConnectTimeout):
+        await door.get(door.transport(1), URL, headers={}, idle_s=1, connect_s=100)
+    assert shares == pytest.approx([50, 100], rel=0.1)
 
 
 @pytest.mark.parametrize("name", ["unknown.example.com", "empty.example.com"])

@@ -18,6 +18,7 @@ from reelsweep.prompts.errors import TroubleError
 from reelsweep.tasks.artifacts.client import DownloadClient
 from reelsweep.tasks.artifacts.download import FLUSH_BYTES, Limits, download
 from reelsweep.tasks.artifacts.failures import DownloadError
+from reelsweep.tasks.artifacts.part import PartFile, Source
 from reelsweep.tasks.artifacts.ranges import content_range, retry_after_s, strong_etag
 
 URL = "http://clips.example.com/a.mp4?sig=SECRET"
@@ -147,6 +148,15 @@ async def test_a_partial_answer_that_does_not_fit_is_thrown_away(client, server,
     assert ranges_asked(server) == [None, "bytes=300000-", None]
 
 
+async def test_a_rest_that_is_shorter_than_its_range_is_short(client, server, answer, part) -> None:
+    """A 206 that promises everything and frames less does not make a whole file."""
+    promise = {"Content-Range": f"bytes 300000-{len(CLIP) - 1}/{len(CLIP)}"}
+    answers = [answer(200, CLIP, {"ETag": '"v1"'}, cut_after=300_000), answer(206, CLIP[300_000:-9], promise)]
+    server.handler = lambda request: answers.pop(0)
+    with pytest.raises(DownloadError, match=f"sent {len(CLIP) - 9} of {len(CLIP)} bytes"):
+        await download(URL, part, client=client, limits=Limits(pauses_s=(0.0,)))
+
+
 async def test_any_way_of_being_cut_ends_in_the_same_bytes(client, files, tmp_path) -> None:
     """Twenty downloads, each cut up to four times at random places, with and without validators."""
     places = random.Random(3)
@@ -196,6 +206,28 @@ async def test_a_whole_part_needs_no_network(client, files, server, part) -> Non
     assert again.sha256 == first.sha256
     assert again.resumed_from == len(CLIP)
     assert len(server.requests) == 1
+
+
+async def test_a_whole_part_that_was_shortened_is_not_continued(client, files, server, part) -> None:
+    """Somebody touched a finished file: its rest may not fit, so it is fetched again."""
+    files()
+    await download(URL, part, client=client, limits=AT_ONCE)
+    part.write_bytes(CLIP[:-1])
+    done = await download(URL, part, client=client, limits=AT_ONCE)
+    assert is_clip(part, done.sha256)
+    assert ranges_asked(server) == [None, None]
+
+
+def test_a_part_that_begins_again_leaves_no_note_of_the_old_bytes(part) -> None:
+    """A crash in between must not pair new bytes with the old entity tag."""
+    file = PartFile(part, URL)
+    file.restart(Source(etag='"v1"'))
+    file.add(b"old")
+    file.flush()
+    assert part.with_name("0192-0.json").exists()
+    file.restart(Source(etag='"v2"'))
+    assert list(part.parent.iterdir()) == []
+    file.abandon()
 
 
 async def test_a_part_of_another_url_is_not_built_on(client, files, server, part) -> None:

@@ -157,14 +157,30 @@ async def test_damage_in_the_pictures_is_noticed(prober, render, save) -> None:
 async def test_a_slip_that_spoils_no_picture_is_a_note(prober, render, save) -> None:
     """A malformed side message in the bitstream, which players ignore, does not cost a paid clip."""
     clip = render()
-    facts = await prober.probe(save(_with_a_broken_message(clip)))
+    facts = await prober.probe(save(_edited(clip, message=BROKEN)))
     assert facts.notes == ("the bitstream has slips that spoil no picture",)
     assert facts.frames_sha256 == (await prober.probe(save(clip))).frames_sha256
 
 
-def _with_a_broken_message(clip: bytes) -> bytes:
-    """The clip with an SEI message before its pictures that claims more bytes than it has."""
-    message = bytes([0x06, 0x05, 0xF0, 1, 2, 3, 0x80])
+async def test_a_slip_that_costs_a_picture_spoils_the_clip(prober, render, save) -> None:
+    """The second opinion counts: with a picture missing, the slip is damage."""
+    with pytest.raises(InvalidVideo, match="does not decode"):
+        await prober.probe(save(_edited(render(), message=BROKEN, early=4)))
+
+
+async def test_another_count_in_the_container_is_a_note(prober, render, save) -> None:
+    """A clip whose first pictures its container cuts off: what is shown is counted, the rest is said."""
+    facts = await prober.probe(save(_edited(render(), early=4)))
+    assert (facts.num_frames, facts.notes) == (20, ("the container states 24 frames",))
+    assert len(facts.phash) == 128
+
+
+BROKEN = bytes([0x06, 0x05, 0xF0, 1, 2, 3, 0x80])
+"""An SEI message that claims more bytes than it has."""
+
+
+def _edited(clip: bytes, message: bytes = b"", early: int = 0) -> bytes:
+    """The clip with a message before each picture, or with its first pictures before its beginning."""
     out = io.BytesIO()
     with av.open(io.BytesIO(clip)) as source, av.open(out, "w", format="mp4") as target:
         stream = source.streams.video[0]
@@ -172,10 +188,13 @@ def _with_a_broken_message(clip: bytes) -> bytes:
         for packet in source.demux(stream):
             if packet.dts is None:
                 continue
-            longer = av.Packet(len(message).to_bytes(4, "big") + message + bytes(packet))
-            longer.pts, longer.dts, longer.time_base = packet.pts, packet.dts, packet.time_base
-            longer.is_keyframe, longer.stream = packet.is_keyframe, copy
-            target.mux(longer)
+            head = len(message).to_bytes(4, "big") + message if message else b""
+            edited = av.Packet(head + bytes(packet))
+            shift = early * packet.duration
+            edited.pts, edited.dts = packet.pts - shift, packet.dts - shift
+            edited.time_base, edited.duration = packet.time_base, packet.duration
+            edited.is_keyframe, edited.stream = packet.is_keyframe, copy
+            target.mux(edited)
     return out.getvalue()
 
 
