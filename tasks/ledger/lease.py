@@ -79,8 +79,10 @@ class Lease:
             started.set_exception(trouble(error, str(self._place)) if is_database_error(error) else error)
             return
         started.set_result(None)
-        while not self._ending.wait(self._times.renew_s):
+        wait_s = self._times.second_look_s
+        while not self._ending.wait(wait_s):
             self._renew_quietly()
+            wait_s = self._times.renew_s
         self._lock.release()
 
     def _renew_quietly(self) -> None:

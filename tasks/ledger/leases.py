@@ -23,6 +23,8 @@ class Times:
     """How leases run."""
 
     renew_s: float = 10
+    second_look_s: float = 1
+    """A server may need a moment to see that a killed run's connection is gone."""
     term_s: float = 60
     margin_s: float = 10
     """So much earlier does the owner itself take its lease for lost."""

@@ -127,6 +127,8 @@ class PostgresLink:
 
     def close(self) -> None:
         """Close the connection and its loop, also when the server is gone."""
+        if self._loop.is_closed():
+            return
         try:
             self._loop.run_until_complete(self._shut())
         finally:

