@@ -5,6 +5,7 @@ Reads the ledger where there is one; writes nothing and sends nothing.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -98,16 +99,21 @@ async def preview(prepared: Prepared) -> Preview:
 
 async def _standings(prepared: Prepared) -> tuple[Mapping[str, Standing], frozenset[str]]:
     """Where rows stand here, and what is paid for at other gateways; nothing when no ledger exists."""
-    url = prepared.ledger_url
-    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
+    ledger = await asyncio.to_thread(_open_if_there, prepared.ledger_url)
+    if ledger is None:
         return {}, frozenset()
-    ledger = Ledger.open(url)
     try:
         out_id = prepared.facts.out_id if prepared.facts else ""
         here = await ledger.standings(prepared.gateway, None, out_id)
         return here, await ledger.paid_elsewhere(prepared.gateway)
     finally:
         ledger.close()
+
+
+def _open_if_there(url: str) -> Ledger | None:
+    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
+        return None
+    return Ledger.open(url)
 
 
 def _sum(prepared: Prepared, standings: Mapping[str, Standing], elsewhere: frozenset[str]) -> _Sums:

@@ -63,9 +63,10 @@ class Tracker:
     def verdict(self) -> Stop | None:
         """What the counts say against the run: money that was missing, too many failures."""
         if skipped := self.ends["skipped_budget"]:
-            text = f"Stopped by the budget: {skipped} rows were not sent."
             return Stop(
-                reason="budget", message=text, remedy="Raise --budget and run the same command again."
+                reason="budget",
+                message=f"the budget is used up, {skipped} rows were not sent.",
+                remedy="Raise --budget and run the same command again.",
             )
         return self._too_many_failures(1)
 
@@ -76,7 +77,7 @@ class Tracker:
             return None
         return Stop(
             reason="max_failed",
-            message=f"Stopped: {failed} of {ended} rows failed, more than --max-failed {share:.0%}.",
+            message=f"{failed} of {ended} rows failed, more than --max-failed {share:.0%}.",
             remedy="Look at the reasons in the manifest, then run the same command again.",
         )
 

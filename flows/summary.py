@@ -45,13 +45,13 @@ class RunSummary(BaseModel):
         return "CompletedWithFailures" if any(self.counts.get(name) for name in FAILED) else "Completed"
 
 
-class RunStopped(StopError):
+class RunStopped(StopError):  # noqa: N818 - it names what happened to the run
     """The run was stopped before its plan was done; `summary` says how far it came."""
 
     def __init__(self, summary: RunSummary) -> None:
         Exception.__init__(self, summary)
         self.summary = summary
-        self.message = summary.stopped or "Stopped."
+        self.message = f"stopped: {summary.stopped}"
         self.remedy = ""
 
     def __str__(self) -> str:

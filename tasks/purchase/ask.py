@@ -7,6 +7,7 @@ Videos shape under the base URL say how the job ended.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from reelsweep.tasks.artifacts.failures import DownloadError
@@ -17,6 +18,7 @@ from reelsweep.tasks.purchase.context import RunContext
 from reelsweep.tasks.purchase.wire import authorization
 
 STATUS_BODY_BYTES = 1 << 20
+FIRST_PAUSE_S = 1.0
 
 
 def can_ask(context: RunContext, outcome: Outcome) -> bool:
@@ -25,38 +27,59 @@ def can_ask(context: RunContext, outcome: Outcome) -> bool:
 
 
 async def ask_until_ended(context: RunContext, attempt_id: str, outcome: Outcome) -> Outcome:
-    """Ask every `poll_s` until the job has ended or the stream's time is over; the last answer."""
+    """Ask, soon at first and then every `poll_s`, until the job has ended or its time is over.
+
+    Where nobody knows the job the outcome stays, or becomes, `incomplete`.
+    """
     await context.ledger.note(attempt_id, task_id=outcome.task_id, status_url=outcome.status_url)
-    give_up_at = context.clock() + context.policy.times.stream_s
+    times, pause_s = context.policy.times, FIRST_PAUSE_S
+    give_up_at = context.clock() + times.stream_s
+    lost_at = context.clock() + min(context.policy.lost_s, times.stream_s)
     while True:
         answer = await ask_once(context, outcome)
         if answer is not None and answer.status not in ("submitted", "incomplete"):
             return answer
-        if context.clock() >= give_up_at or (answer is None and outcome.status == "incomplete"):
+        if answer is not None and answer.status == "submitted":
+            lost_at = context.clock() + min(context.policy.lost_s, times.stream_s)
+        elif (answer is None and outcome.status == "incomplete") or context.clock() >= lost_at:
+            return _lost(outcome)
+        if context.clock() >= give_up_at:
             return outcome
-        await asyncio.sleep(context.policy.poll_s)
+        await asyncio.sleep(pause_s)
+        pause_s = min(2 * pause_s, context.policy.poll_s)
+
+
+def _lost(outcome: Outcome) -> Outcome:
+    if outcome.status == "incomplete":
+        return outcome
+    message = "the gateway took the job and then did not know it"
+    return replace(
+        outcome, status="incomplete", billed="maybe", error_type="not_found", error_message=message
+    )
 
 
 async def ask_once(context: RunContext, outcome: Outcome) -> Outcome | None:
-    """One round of questions; None when no address knew the job."""
-    running: Outcome | None = None
+    """One round of questions; None when no address knew the job, `incomplete` when one was out of reach."""
+    open_answers: list[Outcome] = []
     for url in _urls(context, outcome):
         answer = await _get(context, url, outcome)
         if answer is None:
             continue
         if answer.status not in ("submitted", "incomplete"):
             return answer
-        running = running or (answer if answer.status == "submitted" else None)
-    return running
+        open_answers.append(answer)
+    running = (answer for answer in open_answers if answer.status == "submitted")
+    unreached = (answer for answer in open_answers if answer.error_type == "connect")
+    return next(running, None) or next(unreached, None)
 
 
 async def _get(context: RunContext, url: str, outcome: Outcome) -> Outcome | None:
-    """One question; None when the address does not know the job or cannot be reached."""
+    """One question; None when the address does not know the job or may not be asked."""
     client = context.clients().downloads
     try:
         answer = await fetch(url, client=client, max_bytes=STATUS_BODY_BYTES, headers=authorization(context))
-    except DownloadError:
-        return None
+    except DownloadError as error:
+        return Outcome(status="incomplete", error_type="connect") if error.retryable else None
     if answer.http_status == 404:
         return None
     return read_status(

@@ -52,7 +52,7 @@ async def buy(
     if not exchange.sent:
         return await _never_left(context, claim, outcome, sent_at)
     if outcome.retry == "backoff" and outcome.billed == "no":
-        context.limiter(spec.model).throttled(sent_at, outcome.retry_after_s)
+        context.throttled(spec.model, sent_at, outcome.retry_after_s)
         return Bought(end=await conclude(spec, context, claim.attempt_id, outcome, exchange.tape), again=True)
     context.limiter(spec.model).succeeded()
     if can_ask(context, outcome):
@@ -89,6 +89,8 @@ async def _post(
             headers=dict(response.headers),
             output=spec.output,
             expects_json="response_format" in spec.payload,
+            stream_errors_free=context.profile.stream_errors_free,
+            asked_text=body.content.decode(),
             now=datetime.now(UTC),
         )
 
@@ -122,7 +124,7 @@ async def _never_left(context: RunContext, claim: Claim, outcome: Outcome, sent_
         context.stop(
             Stop(
                 reason="unreachable",
-                message=f"Stopped: {outcome.error_message}; nothing was sent.",
+                message=f"{outcome.error_message}; nothing was sent.",
                 remedy="Check --gateway and the network with `reelsweep doctor`.",
             )
         )
@@ -144,4 +146,4 @@ def _stop_for(model: str, context: RunContext, outcome: Outcome) -> None:
         "quota": "Top up the account, then run the same command again.",
         "authentication": "Check the key with `reelsweep doctor`, then run the same command again.",
     }[reason]
-    context.stop(Stop(reason=reason, message=f"Stopped: {cause}.", remedy=remedy))
+    context.stop(Stop(reason=reason, message=f"{cause}.", remedy=remedy))

@@ -53,6 +53,9 @@ class Policy:
     """First wait of a failure that needs minutes; doubles up to 16 times it."""
     give_up_s: float = 7200.0
     poll_s: float = 10.0
+    """Longest pause between two questions about a job."""
+    lost_s: float = 120.0
+    """How long a job is asked for that no address knows, or whose address cannot be reached."""
 
 
 @dataclass(slots=True)
@@ -89,6 +92,7 @@ class RunContext:
     ends: dict[str, RowEnd] = field(default_factory=dict[str, RowEnd])
     """How each generation of this run ended, until the window takes it."""
     _unreachable_since: float | None = None
+    _hold_until: float = float("-inf")
     _declined_musd: int | None = None
     _proven: set[str] = field(default_factory=set[str])
     _limiters: dict[str, Limiter] = field(default_factory=dict[str, Limiter])
@@ -122,7 +126,7 @@ class RunContext:
                 return
             self.stopped = stop
             limiters = [*self._limiters.values(), *self._canaries.values()]
-        self.on_note(str(stop))
+        self.on_note(f"stopping: {stop}")
         for limiter in limiters:
             limiter.close()
 
@@ -178,6 +182,16 @@ class RunContext:
         with self._lock:
             self.posts -= 1
 
+    def throttled(self, model: str, sent_at: float, retry_after_s: float | None) -> None:
+        """The gateway said to slow down; where it said for how long, no row of any model leaves before."""
+        self.limiter(model).throttled(sent_at, retry_after_s)
+        if retry_after_s is None:
+            return
+        with self._lock:
+            self._hold_until = max(self._hold_until, self.clock() + retry_after_s)
+        for limiter in self.limiters():
+            limiter.hold(retry_after_s)
+
     def waiting(self) -> str | None:
         """What holds every send now, for the display."""
         cooling_s = max((limiter.cooling_s() for limiter in self.limiters()), default=0.0)
@@ -206,7 +220,7 @@ class RunContext:
             canary.lift()
         if trip is not None:
             remedy = f"Nothing more is sent. Read the transcripts in {self.store.out / 'transcripts'}."
-            self.stop(Stop(reason="breaker", message=f"Stopped: {trip}.", remedy=remedy))
+            self.stop(Stop(reason="breaker", message=f"{trip}.", remedy=remedy))
 
     def clients(self) -> Clients:
         """The clients of the running event loop."""
@@ -232,6 +246,7 @@ class RunContext:
     ) -> Limiter:
         if model not in kind:
             kind[model] = Limiter(concurrency, clock=self.clock, rpm=rpm)
+            kind[model].hold(self._hold_until - self.clock())
             if self.stopped or model in self._model_stops:
                 kind[model].close()
         return kind[model]

@@ -145,7 +145,7 @@ async def _declined(spec: GenerationSpec, declined: Declined, context: RunContex
         case "skipped_budget":
             return await skip_for_budget(spec, context)
         case "lease_lost":
-            context.stop(Stop(reason="lease_lost", message="Stopped: this run lost its lease on the ledger."))
+            context.stop(Stop(reason="lease_lost", message="this run lost its lease on the ledger."))
             return RowEnd(status="planned", error_type="lease_lost")
         case "final" | "unknown" | "failed_billed" | "max_purchases" | "max_posts" | "body_changed":
             if declined.standing.next_step in ("fetch", "recover", "wait"):
@@ -193,6 +193,6 @@ def _not_sent(context: RunContext, model: str) -> RowEnd:
 def _max_posts_stop(context: RunContext) -> Stop:
     return Stop(
         reason="max_posts",
-        message=f"Stopped: {context.policy.max_posts} POSTs were sent, as --max-posts allows.",
+        message=f"{context.policy.max_posts} POSTs were sent, as --max-posts allows.",
         remedy="Run the same command again to go on.",
     )

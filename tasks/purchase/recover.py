@@ -5,7 +5,7 @@ from __future__ import annotations
 from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.gateway.outcome import Choice, Outcome
 from reelsweep.tasks.ledger.records import AttemptRecord
-from reelsweep.tasks.purchase.ask import ask_once, ask_until_ended
+from reelsweep.tasks.purchase.ask import ask_until_ended
 from reelsweep.tasks.purchase.conclude import conclude, keep_results
 from reelsweep.tasks.purchase.context import RunContext
 from reelsweep.tasks.purchase.ends import RowEnd
@@ -15,11 +15,9 @@ async def recover(spec: GenerationSpec, context: RunContext, attempt_id: str) ->
     """Ask for an attempt whose stream was cut; `unknown` when nobody knows it any more."""
     attempt = await context.ledger.attempt(attempt_id)
     asked = _asked(attempt)
-    answer = await ask_once(context, asked)
-    if answer is None:
+    answer = await ask_until_ended(context, attempt_id, asked)
+    if answer.status == "incomplete":
         return RowEnd(status="unknown", error_type=attempt.error_type, message=attempt.error_message or "")
-    if answer.status in ("submitted", "incomplete"):
-        answer = await ask_until_ended(context, attempt_id, asked)
     return await conclude(spec, context, attempt_id, answer)
 
 
