@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from reelsweep.prompts.cells import as_text
 from reelsweep.prompts.lineage import Lineage
 from reelsweep.prompts.payload import Additions, build_payload, opening
-from reelsweep.prompts.records import Record, Records
+from reelsweep.prompts.records import Record, Records, Table
 from reelsweep.prompts.request import Json
 from reelsweep.prompts.rows import Problems, PromptRow, RowReader
-from reelsweep.prompts.table import Table
 
 _NO_SEED: Sequence[None] = (None,)
 

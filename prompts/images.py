@@ -42,7 +42,7 @@ class ImageDesk:
 
     def _ask(self, reference: str) -> LoadedImage | str:
         if self._load is None:
-            return f"got {reference[:60]!r}, but images cannot be loaded here"
+            return f"got {reference.partition('?')[0][:60]!r}, but images cannot be loaded here"
         try:
             return self._load(reference)
         except UsageError as error:

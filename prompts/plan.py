@@ -15,12 +15,11 @@ from reelsweep.prompts.errors import TableError
 from reelsweep.prompts.expand import Cell
 from reelsweep.prompts.images import ImageDesk, ImageLoader, LoadedImage
 from reelsweep.prompts.messages import image_hashes, prompt_text
-from reelsweep.prompts.records import Record
+from reelsweep.prompts.records import Record, Table
 from reelsweep.prompts.request import GenerationSpec, Scalar
 from reelsweep.prompts.rows import Problems
 from reelsweep.prompts.settings import Overrides, PlanSettings, find_overrides
 from reelsweep.prompts.source import Source
-from reelsweep.prompts.table import Table
 from reelsweep.prompts.uses import ColumnUse, check_carried, check_header, sort_columns
 
 __all__ = ["ColumnUse", "LoadedImage", "Plan", "PlanSettings", "make_plan"]

@@ -1,4 +1,4 @@
-"""A table's rows: one tuple of cells each, read as often as wanted.
+"""A table in memory: its name, its columns, one tuple of cells per row, read as often as wanted.
 
 Filled by the readers of `table`, read by `rows`. `arrow` keeps those of big files.
 """
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
+from pathlib import Path
 from typing import Protocol, cast
 
 from reelsweep.prompts.request import Json
@@ -52,6 +53,24 @@ class LineRecords:
         for line in self.lines:
             cells = self.parse(line)
             yield tuple(cells.get(name) for name in self.names)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Table:
+    """A table as it was read: names and cells, nothing decided.
+
+    `folder` is where the images of its rows are, None where it came from no local file.
+    `sha256` is that of the file as stored, or of a DataFrame's cells.
+    """
+
+    name: str
+    stem: str
+    folder: Path | None
+    sha256: str
+    columns: tuple[str, ...]
+    records: Records
+    decimal_comma: bool = False
+    """Numbers may be written `0,7`, as Excel does in `;`-separated files."""
 
 
 def plain(value: object, *, keep_nulls: bool = True) -> Json:

@@ -12,11 +12,10 @@ from reelsweep.prompts.columns import BODY_PREFIX, BY_NAME
 from reelsweep.prompts.expand import Cell, Combination, expand, find_lineage
 from reelsweep.prompts.images import ImageDesk
 from reelsweep.prompts.payload import Additions
-from reelsweep.prompts.records import Record
+from reelsweep.prompts.records import Record, Table
 from reelsweep.prompts.request import Json
 from reelsweep.prompts.rows import Defaults, Problems, RowReader
 from reelsweep.prompts.settings import DEFAULT_MODEL, Overrides, PlanSettings
-from reelsweep.prompts.table import Table
 from reelsweep.prompts.uses import meta_name
 
 

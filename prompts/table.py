@@ -8,7 +8,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
@@ -18,36 +18,20 @@ from urllib.request import url2pathname
 
 from reelsweep.prompts.delimited import Delimited, read_delimited
 from reelsweep.prompts.errors import Problem, TableError, UsageError
-from reelsweep.prompts.records import Records
+from reelsweep.prompts.records import Table
 from reelsweep.prompts.request import payload_json
 from reelsweep.prompts.typed import read_frame, read_lines, read_parquet
 
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = ["Table", "read_table"]
+
 EXAMPLE = "example:"
 _LINES = (".jsonl", ".ndjson")
 _PARQUET = (".parquet", ".pq")
 _TABS = (".tsv", ".tab")
 _DELIMITED = (".csv", *_TABS)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Table:
-    """A table as it was read: names and cells, nothing decided.
-
-    `folder` is where the images of its rows are, None where it came from no local file.
-    `sha256` is that of the file as stored, or of a DataFrame's cells.
-    """
-
-    name: str
-    stem: str
-    folder: Path | None
-    sha256: str
-    columns: tuple[str, ...]
-    records: Records
-    decimal_comma: bool = False
-    """Numbers may be written `0,7`, as Excel does in `;`-separated files."""
 
 
 def read_table(source: str | Path | pd.DataFrame) -> Table:

@@ -59,7 +59,7 @@ def check_header(columns: Sequence[str], given: Collection[str], problems: Probl
         wanted = ", ".join(f"`{name}`" for name in PROMPTS)
         problems.add(None, None, f"no column {wanted} among: {', '.join(columns[:30])}{hint}")
     carried = [meta_name(name) for name in columns if name not in given]
-    for name in {name for name in carried if carried.count(name) > 1}:
+    for name in dict.fromkeys(name for name in carried if carried.count(name) > 1):
         problems.add(None, name, f"`{name}` and `{META_PREFIX}{name}` would be carried under one name")
 
 
