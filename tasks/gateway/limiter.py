@@ -86,14 +86,16 @@ class Pace:
         return max(0.0, (1.0 - self._tokens) * 60 / self.rpm)
 
 
-class LimiterClosed(Exception):
+class LimiterClosed(Exception):  # noqa: N818 - it names what happened to the limiter
     """The run sends nothing more; raised in every waiter."""
 
 
 class Limiter:
     """Slots for one (gateway, key, model), usable from any loop and thread of the process."""
 
-    def __init__(self, concurrency: int | None, *, clock: Callable[[], float], rpm: float | None = None) -> None:
+    def __init__(
+        self, concurrency: int | None, *, clock: Callable[[], float], rpm: float | None = None
+    ) -> None:
         """`concurrency` None is `auto`; `clock` is monotonic seconds."""
         start = AUTO_START if concurrency is None else concurrency
         ceiling = AUTO_CEILING if concurrency is None else concurrency
@@ -136,6 +138,11 @@ class Limiter:
         """Call inside the slot: the gateway said to slow down; every send waits."""
         with self._lock:
             self.pace.throttled(self._clock(), sent_at=sent_at, retry_after_s=retry_after_s)
+
+    def hold(self, wait_s: float) -> None:
+        """Let no one leave for so long; the limit stays, for the reason lies elsewhere."""
+        with self._lock:
+            self.pace.cool_until = max(self.pace.cool_until, self._clock() + wait_s)
 
     def lift(self) -> None:
         """Take the limit away: everyone who waits may go."""

@@ -47,7 +47,7 @@ class Policy:
     canary: int = 1
     on_unknown: Literal["hold", "resubmit"] = "hold"
     retry_failed: bool = False
-    times: Times = Times()
+    times: Times = field(default_factory=Times)
     download_timeout_s: float = 1800.0
     long_backoff_s: float = 60.0
     """First wait of a failure that needs minutes; doubles up to 16 times it."""
@@ -154,8 +154,8 @@ class RunContext:
     async def stopped_within(self, wait_s: float) -> bool:
         """Wait; True at once when the run stops sending meanwhile."""
         until = self.clock() + wait_s
-        while self.stopped is None and self.clock() < until:
-            await asyncio.sleep(min(0.5, until - self.clock()))
+        while (left_s := until - self.clock()) > 0 and self.stopped is None:  # noqa: ASYNC110 - loops share it
+            await asyncio.sleep(min(0.5, left_s))
         return self.stopped is not None
 
     def decline(self, price_musd: int) -> None:

@@ -44,7 +44,7 @@ async def _fetch_choice(
     try:
         facts = await context.prober.probe(part)
     except InvalidVideo as error:
-        return await _invalid(context, attempt_id, choice, part, got, error.reason)
+        return await _invalid(context, choice, part, got, error.reason)
     return await _store(context, attempt_id, choice, part, got, facts)
 
 
@@ -89,7 +89,7 @@ async def _store(
 
 
 async def _invalid(
-    context: RunContext, attempt_id: str, choice: Choice, part: Path, got: Download, reason: str
+    context: RunContext, choice: Choice, part: Path, got: Download, reason: str
 ) -> ResultRecord:
     """What came is no video: kept under `rejected/`, so that what was paid for can be looked at."""
     file_name = await asyncio.to_thread(context.store.reject, part, got.sha256)
