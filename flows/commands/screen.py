@@ -11,6 +11,7 @@ from reelsweep.flows.display import escape_terminal
 from reelsweep.flows.preview import Preview
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 
 def print_json(document: Mapping[str, Any]) -> None:
@@ -25,7 +26,7 @@ def print_preview(shown: Preview, stream: TextIO) -> None:
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
     for name, value in preview_lines(shown):
-        grid.add_row(name, escape_terminal(value))
+        grid.add_row(name, Text(escape_terminal(value)))
     console.print(grid)
     for warning in shown.warnings:
         console.print(f"note: {escape_terminal(warning)}", markup=False)
