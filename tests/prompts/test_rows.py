@@ -104,7 +104,7 @@ def test_the_message_reads_as_the_documentation_says(planned):
             "use the column `image`",
         ),
         (
-            '[{"role": "tool", "content": [{"type": "image_url", "image_url": {"url": "reelsweep-image:"}}]}]',
+            '[{"role": "user", "content": [{"type": "image_url", "image_url": {"url":"reelsweep-image:"}}]}]',
             "use the column `image`",
         ),
         (
