@@ -1,6 +1,6 @@
 """One Parquet file on its way to the disk, and back out of it by row groups.
 
-Below `sink.py` and `metadata.py`: the only place that says how our files are compressed and closed.
+Below `sink.py` and `metadata.py`: the only place that says how our files are compressed, placed and closed.
 """
 
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownParameterType=false
@@ -14,17 +14,29 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 from reelsweep.tasks.manifest.beside import beside, sync
+from reelsweep.tasks.manifest.regions import (
+    MAGIC,
+    Region,
+    copy_region,
+    live_region,
+    successor_start,
+    writer_at,
+)
 
 FACT = "reelsweep."
 """Prefix of the run's facts in the key-value metadata."""
 
 
 class Writer:
-    """The neighbour of `path`, open for row groups until `finish`."""
+    """The neighbour of `path`, open for row groups until `finish`; it keeps what readers of `path` need."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._old = live_region(path)
         self._file = beside(path).open("wb")
-        self._parquet = pq.ParquetWriter(self._file, schema, compression="zstd", compression_level=1)
+        if self._old is not None:
+            self._file.write(MAGIC)
+            copy_region(path, self._file, self._old)
+        self._parquet = writer_at(self._file, successor_start(self._old), schema)
 
     def write(self, table: pa.Table) -> None:
         """Append one row group."""
@@ -33,12 +45,22 @@ class Writer:
     def finish(self, facts: Mapping[str, str]) -> None:
         """Write the footer with `facts` in its key-value metadata and bring the file to the disk."""
         self._parquet.add_key_value_metadata({FACT + key: facts[key] for key in sorted(facts)})
+        self._end_behind(self._old)
         self._parquet.close()
         self._file.flush()
         sync(self._file.fileno())
 
+    def _end_behind(self, old: Region | None) -> None:
+        """Go where the footer belongs: behind all pages, old and new."""
+        here = self._file.tell()
+        if old is not None and here <= old.start:
+            self._file.seek(old.end)
+        elif old is not None and here < old.end:  # it grew over the old pages: they are given up
+            self._file.truncate()
+
     def close(self) -> None:
         """End the file, so that its row groups can be read."""
+        self._end_behind(self._old)
         self._parquet.close()
         self._file.close()
 

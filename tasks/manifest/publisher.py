@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from reelsweep.tasks.ledger.records import AttemptRecord, Line
+from reelsweep.tasks.manifest.beside import in_trouble
 from reelsweep.tasks.manifest.rows import SeedHonoured
-from reelsweep.tasks.manifest.write import Published, publish
+from reelsweep.tasks.manifest.settle import settle
+from reelsweep.tasks.manifest.write import PARQUET, Published, publish
 
 MIN_PAUSE_S = 2.0
 PAUSE_FACTOR = 50
@@ -36,6 +38,29 @@ class Publisher:
         """Whether a refresh may begin: none is going on and the pause since the last is over."""
         return now >= self._not_before and not self._lock.locked()
 
+    def refresh(
+        self,
+        lines: Callable[[], Iterable[Line]],
+        attempts: Callable[[], Iterable[AttemptRecord]],
+        facts: Mapping[str, str],
+        *,
+        seed_honoured: SeedHonoured | None = None,
+    ) -> Published:
+        """Publish during the run, due or not.
+
+        The ledger is read after a publication under way has ended, so what is published never gets older.
+        """
+        with self._lock:
+            begun = self._clock()
+            try:
+                return publish(
+                    self.out, lines(), attempts(), facts, seed_honoured=seed_honoured, settle_s=None
+                )
+            finally:
+                ended = self._clock()
+                self.last_s = ended - begun
+                self._not_before = ended + max(MIN_PAUSE_S, PAUSE_FACTOR * self.last_s)
+
     def publish(
         self,
         lines: Callable[[], Iterable[Line]],
@@ -44,13 +69,8 @@ class Publisher:
         *,
         seed_honoured: SeedHonoured | None = None,
     ) -> Published:
-        """Publish now, due or not. The ledger is read after a publication under way has ended, so that
-        what is published never gets older."""
-        with self._lock:
-            begun = self._clock()
-            try:
-                return publish(self.out, lines(), attempts(), facts, seed_honoured=seed_honoured)
-            finally:
-                ended = self._clock()
-                self.last_s = ended - begun
-                self._not_before = ended + max(MIN_PAUSE_S, PAUSE_FACTOR * self.last_s)
+        """Publish at the end of the run: as `refresh`, then bring the files to rest."""
+        published = self.refresh(lines, attempts, facts, seed_honoured=seed_honoured)
+        with self._lock, in_trouble(self.out):
+            settle([self.out / name for name in PARQUET])
+        return published

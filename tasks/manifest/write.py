@@ -17,10 +17,12 @@ from reelsweep.tasks.manifest.columns import ATTEMPTS, MANIFEST, PLAN
 from reelsweep.tasks.manifest.metadata import write_metadata
 from reelsweep.tasks.manifest.page import Page
 from reelsweep.tasks.manifest.rows import SeedHonoured, attempt_row, manifest_rows, plan_row
+from reelsweep.tasks.manifest.settle import SETTLE_S, settle
 from reelsweep.tasks.manifest.sink import Sink
 from reelsweep.tasks.manifest.totals import Totals
 
-FILES = ("attempts.parquet", "plan.parquet", "manifest.parquet", "metadata.parquet", "index.html")
+PARQUET = ("attempts.parquet", "plan.parquet", "manifest.parquet", "metadata.parquet")
+FILES = (*PARQUET, "index.html")
 """In the order in which they are renamed."""
 
 
@@ -44,12 +46,14 @@ def publish(
     facts: Mapping[str, str],
     *,
     seed_honoured: SeedHonoured | None = None,
+    settle_s: float | None = SETTLE_S,
 ) -> Published:
     """Write manifest, attempts, plan, metadata and page of `out` from the ledger's state.
 
     `facts` about the run go into the Parquet key-value metadata as `reelsweep.<name>` and head the page
     (`table`, `gateway`, `gateway_kind`, `run_id`, `command` are shown where given). The caller holds OUT's
-    lock and reads `lines` after the last call returned, so no file goes back in time. Same input, same bytes.
+    lock and reads `lines` after the last call returned, so no file goes back in time. Same input, same bytes;
+    with `settle_s` None the files are left as a refresh leaves them, see `regions.py`.
     Raises TroubleError when the files cannot be written; the old ones are then as they were.
     """
     with in_trouble(out), ExitStack() as parts:
@@ -59,6 +63,8 @@ def publish(
         for name in FILES:
             replace_durably(out / name)
         sync_folder(out)
+        if settle_s is not None:
+            settle([out / name for name in PARQUET], settle_s)
     return Published(
         rows=totals.num_rows,
         counts=dict(totals.counts),

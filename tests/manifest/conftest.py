@@ -160,6 +160,6 @@ class Make:
         return [line.attempt for line in lines if line.attempt is not None]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make() -> type[Make]:
     return Make
