@@ -46,7 +46,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     register()
     given = list(sys.argv[1:] if arguments is None else arguments)
     before_prefect()
-    sys.exit(_run(given, as_json="--json" in given))
+    code = 1
+    try:
+        code = _run(given, as_json="--json" in given)
+    finally:
+        end_soon(code)
+    sys.exit(code)
+
+
+def end_soon(code: int) -> None:
+    """A command that has used Prefect ends promptly, whatever Prefect's threads still wait for."""
+    if "reelsweep.flows.loss" in sys.modules:
+        from reelsweep.flows.loss import quiet_exit
+
+        quiet_exit(code)
 
 
 def _run(arguments: list[str], *, as_json: bool) -> int:
@@ -75,3 +88,7 @@ def _say(error: ReelsweepError, code: int, *, as_json: bool) -> int:
         document = {"error": error.message, "remedy": error.remedy, "exit_code": code}
         sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
     return code
+
+
+if __name__ == "__main__":
+    main()

@@ -34,6 +34,9 @@ from reelsweep.tasks.purchase.stops import Stop
 PREPARED: ContextVar[Prepared | None] = ContextVar("prepared", default=None)
 """A run that the caller has prepared already (the command line, which shows the plan first)."""
 
+DECIDED: ContextVar[list[RunSummary] | None] = ContextVar("decided", default=None)
+"""A list that gets the summary while the flow still runs: a lost Prefect server may make it raise later."""
+
 _WORKERS_PER_SLOT = 2
 """Rows that sleep or wait hold no slot, so there are more workers than slots."""
 
@@ -62,6 +65,8 @@ async def run_prepared(prepared: Prepared) -> RunSummary:
             run.run_id, exit_code=summary.exit_code, summary=summary.model_dump()
         )
         _mark_clean(run)
+    if (decided := DECIDED.get()) is not None:
+        decided.append(summary)
     await board.close(summary, tracker.failures)
     if summary.stopped is not None:
         raise RunStopped(summary)

@@ -12,14 +12,15 @@ from reelsweep.flows.commands.flags import RunFlags, options_of
 from reelsweep.flows.commands.screen import print_json, print_preview
 from reelsweep.flows.gate import pass_gate
 from reelsweep.flows.logs import logging_to
-from reelsweep.flows.loss import quiet_exit
+from reelsweep.flows.loss import caused_by_loss
 from reelsweep.flows.prepare import Prepared, prepare
 from reelsweep.flows.preview import preview
 from reelsweep.flows.progress import DISPLAY
-from reelsweep.flows.run import PREPARED
+from reelsweep.flows.run import DECIDED, PREPARED
 from reelsweep.flows.server import prefect_server
 from reelsweep.flows.summary import RunStopped, RunSummary
 from reelsweep.flows.terminal import open_display
+from reelsweep.prompts.errors import TroubleError
 
 
 def run(
@@ -59,16 +60,26 @@ def run(
         display.summary(summary)
     if json:
         print_json(summary_json(summary))
-    quiet_exit(summary.exit_code)
     return summary.exit_code
 
 
 async def _run(table: str, prepared: Prepared) -> RunSummary:
+    """The run's summary, also when the Prefect server was lost after it was decided."""
+    decided: list[RunSummary] = []
     PREPARED.set(prepared)
+    DECIDED.set(decided)
     try:
         return await bulk(table)
     except RunStopped as stopped:
         return stopped.summary
+    except Exception as error:
+        if not caused_by_loss(error):
+            raise
+        if decided:
+            return decided[0]
+        raise TroubleError(
+            "the Prefect server did not answer.", "Run the same command again: it goes on."
+        ) from error
 
 
 def summary_json(summary: RunSummary) -> dict[str, Any]:
