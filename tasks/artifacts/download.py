@@ -35,7 +35,7 @@ class Limits:
 
     max_bytes: int = 4 << 30
     timeout_s: float = 1800.0
-    """For the whole download with its repetitions, waits for a slot apart."""
+    """For the whole download with its repetitions and pauses, waits for a slot apart."""
     idle_s: float = 60.0
     """Silence after which a connection counts as cut."""
     pauses_s: tuple[float, ...] = (0.5, 2.0, 5.0, 10.0)
@@ -133,9 +133,13 @@ async def _fetch(job: _Job) -> None:
         except DownloadError as error:
             if job.part.is_complete:
                 return None
-            if pause_s is None or not error.retryable or job.left_s <= 0:
+            if pause_s is None or not error.retryable:
                 raise
-        await asyncio.sleep(max(pause_s, min(job.wait_s, job.limits.retry_after_max_s)))
+            pause_s = max(pause_s, min(job.wait_s, job.limits.retry_after_max_s))
+            job.left_s -= pause_s
+            if job.left_s <= 0:
+                raise
+        await asyncio.sleep(pause_s)
     raise AssertionError("the last try returns or raises")
 
 

@@ -137,9 +137,9 @@ async def _never_left(context: RunContext, claim: Claim, outcome: Outcome, sent_
 def _stop_for(model: str, context: RunContext, outcome: Outcome) -> None:
     """401, 402, 403, quota: nothing more is sent, to this model or at all."""
     reason: StopReason = "quota" if outcome.error_type == "quota" else "authentication"
-    cause = outcome.error_message or outcome.error_code or reason
+    cause = (outcome.error_message or outcome.error_code or reason).rstrip(".")
     if outcome.stop_scope == "model":
-        stop = Stop(reason=reason, message=f"Nothing more is sent to {model}: {cause}")
+        stop = Stop(reason=reason, message=f"Nothing more is sent to {model}: {cause}.")
         context.stop_model(model, stop)
         return
     remedy = {

@@ -193,7 +193,7 @@ _KINDS = (
     _download(
         "video_no_moov", "the file has no index (moov)", "finds that it does not open", "invalid_output"
     ),
-    _download("video_empty", "200 with no bytes", "finds that there is no video", "invalid_output"),
+    _download("video_empty", "200 with no bytes", "gives up after a few tries", "failed_to_download"),
     _download("video_html", "an HTML page under the video's name", NOT_A_CLIP, "invalid_output"),
     _download("video_ffconcat", "an ffconcat script under the video's name", NOT_A_CLIP, "invalid_output"),
     _download("video_sdp", "a session description under the video's name", NOT_A_CLIP, "invalid_output"),
@@ -202,7 +202,7 @@ _KINDS = (
         "video_bomb",
         "Content-Encoding gzip, a megabyte that unpacks to a gigabyte",
         "unpacks nothing it did not ask for",
-        "invalid_output",
+        "failed_to_download",
     ),
     _download("video_loop", "302 to itself for ever", "follows five", "failed_to_download"),
     _download(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import ipaddress
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -48,7 +51,7 @@ def _sandbox_process() -> Iterator[SandboxServer]:
 
 @pytest.fixture
 def sandbox(_sandbox_process: SandboxServer) -> SandboxServer:
-    """The sandbox, well-behaved again; `control(Script(...))` changes that, `bill()` says what was accepted."""
+    """The sandbox, well-behaved again; `control(Script(...))` changes that, `bill()` is what it accepted."""
     _sandbox_process.control(Script())
     return _sandbox_process
 
@@ -110,3 +113,32 @@ def write_table(tmp_path: Path) -> Callable[[Sequence[Mapping[str, Any]]], Path]
         return path
 
     return write
+
+
+@pytest.fixture
+def write_profile(tmp_path: Path) -> Callable[..., str]:
+    """Writes a gateway profile; what comes back is a value for `gateway`."""
+
+    def write(**fields: Any) -> str:
+        path = tmp_path / "profile.yaml"
+        path.write_text(json.dumps(fields))
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def loopback_only(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Lets this process connect to loopback only; the list fills with what was tried beyond."""
+    tried: list[str] = []
+    connect = asyncio.selector_events.BaseSelectorEventLoop.sock_connect
+
+    async def guarded(loop: Any, sock: socket.socket, address: Any) -> None:
+        host = address[0] if isinstance(address, tuple) else "127.0.0.1"
+        if not ipaddress.ip_address(host).is_loopback:
+            tried.append(host)
+            raise ConnectionRefusedError(host)
+        await connect(loop, sock, address)
+
+    monkeypatch.setattr(asyncio.selector_events.BaseSelectorEventLoop, "sock_connect", guarded)
+    return tried
