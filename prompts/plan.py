@@ -129,16 +129,20 @@ def _warnings(
 ) -> Iterator[str]:
     for name, option in overrides.options.items():
         if num_cells := _count_cells(table, name):
-            yield f"{option} replaces the `{name}` cells of {num_cells:,} rows."
+            yield f"{option} replaces the `{name}` cell of {_counted(num_cells, 'row')}."
     if settings.model and (num_cells := _count_cells(table, "model")):
-        yield f"--model is not for the {num_cells:,} rows that name a model; --set model=… replaces theirs."
+        yield f"--model leaves {_counted(num_cells, 'row')} with a model as it is; --set model=… replaces it."
     if num_empty:
-        yield f"{num_empty:,} empty rows are passed over."
+        yield f"{_counted(num_empty, 'empty row')} passed over."
     if num_shared:
         yield (
-            f"{num_shared:,} generations ask for the same as an earlier one and are bought once;"
-            " several results of one request are bought with `samples`."
+            f"{_counted(num_shared, 'generation')} asked for already by an earlier row: bought once."
+            " Several results of one request are bought with `samples`."
         )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _count_cells(table: Table, name: str) -> int:

@@ -120,6 +120,7 @@ class RowReader:
         known = {name: reader for name in (*columns, *fixed) if (reader := _reader(name, decimal_comma))}
         self._readers = [(index, name, known[name]) for name, index in self._columns.items() if name in known]
         self._constants = {name: known[name](cell) for name, cell in fixed.items() if cell and name in known}
+        self._has_prompt = any(name in known for name in PROMPTS)
         self._fields = [name for name in _in_order(known) if name not in _NO_FIELDS]
         self.num_empty = 0
         self.template_names: set[str] = set()
@@ -131,7 +132,7 @@ class RowReader:
         if not faults and not any(name in values for name in PROMPTS) and _is_empty(record):
             self.num_empty += 1
             return None
-        faults += _contradictions(values, faults)
+        faults += _contradictions(values, faults, needs_prompt=self._has_prompt)
         row = None if faults else self._row(row_idx, record, values, faults)
         for column, message in faults:
             self._problems.add(row_idx, column, message)
@@ -229,13 +230,15 @@ class RowReader:
         return "p" + sha256(canonical(content)).hexdigest()[:12]
 
 
-def _contradictions(values: Mapping[str, Json], faults: Sequence[Fault]) -> list[Fault]:
-    """What cannot stand together in one row."""
+def _contradictions(
+    values: Mapping[str, Json], faults: Sequence[Fault], *, needs_prompt: bool
+) -> list[Fault]:
+    """What cannot stand together in one row. `needs_prompt`: the table has a column to hold one."""
     sources = [name for name in PROMPTS if name in values]
     found: list[Fault] = []
     if len(sources) > 1:
         found.append((None, f"got {' and '.join(sources)}, expected one of them"))
-    if not sources and not any(name in PROMPTS for name, _ in faults):
+    if needs_prompt and not sources and not any(name in PROMPTS for name, _ in faults):
         found.append((None, f"got no prompt, expected one of {', '.join(PROMPTS)}"))
     if "tool_choice" in values and not any(name == "tools" for name, _ in faults):
         try:

@@ -36,8 +36,8 @@ def test_options_replace_cells_and_the_plan_says_so(planned):
     plan = planned("prompt,seed,samples\na,5,3\nb,,\n", seeds="1-2", samples=1)
     assert told(plan, "prompt", "seed") == [("a", 1), ("a", 2), ("b", 1), ("b", 2)]
     assert plan.warnings == (
-        "--seeds replaces the `seed` cells of 1 rows.",
-        "--samples replaces the `samples` cells of 1 rows.",
+        "--seeds replaces the `seed` cell of 1 row.",
+        "--samples replaces the `samples` cell of 1 row.",
     )
 
 
@@ -47,9 +47,7 @@ def test_the_model_is_the_rows_then_the_options_then_the_default(planned):
     assert told(planned(table), "model") == [("veo",), ("sora-2",)]
     plan = planned(table, model="kling")
     assert told(plan, "model") == [("veo",), ("kling",)]
-    assert plan.warnings == (
-        "--model is not for the 1 rows that name a model; --set model=… replaces theirs.",
-    )
+    assert plan.warnings == ("--model leaves 1 row with a model as it is; --set model=… replaces it.",)
     assert told(planned(table, set_={"model": "kling"}), "model") == [("kling",), ("kling",)]
 
 
@@ -128,7 +126,7 @@ def test_identical_requests_are_counted_and_samples_suggested(planned):
     plan = planned("prompt,user\na,u1\na,u2\nb,\na,\n")
     assert (len(plan), plan.num_rows, plan.num_shared) == (4, 4, 2)
     assert len({spec.request_fingerprint for spec in plan.specs()}) == 2
-    assert "2 generations ask for the same" in plan.warnings[0] and "`samples`" in plan.warnings[0]
+    assert "2 generations asked for already" in plan.warnings[0] and "`samples`" in plan.warnings[0]
 
 
 def test_one_request_cannot_be_video_and_text(planned):

@@ -179,13 +179,16 @@ def test_rows_without_a_cell_are_passed_over_and_counted(planned):
     plan = planned("prompt,seed\na,1\n,\nb,2\n,\n")
     assert [spec.row_idx for spec in plan.specs()] == [0, 2]
     assert plan.num_rows == 2
-    assert plan.warnings == ("2 empty rows are passed over.",)
+    assert plan.warnings == ("2 empty rows passed over.",)
 
 
 def test_a_table_without_a_prompt_column_says_what_it_has(planned):
     """The columns there are listed, and a near one is asked about."""
     with pytest.raises(TableError, match="did you mean `prompt` by 'Promt'"):
         planned("Promt,seed\na,1\n")
-    with pytest.raises(TableError, match="no column `prompt`, `prompt_template`, `messages` among: text"):
-        planned("text\na\n")
+    with pytest.raises(
+        TableError, match="no column `prompt`, `prompt_template`, `messages` among: text"
+    ) as caught:
+        planned("text\na\nb\n")
+    assert len(caught.value.problems) == 1
     assert len(planned("seed\n1\n2\n", set_={"prompt": "a"})) == 2
