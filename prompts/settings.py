@@ -1,7 +1,7 @@
 """The options that decide what is made, checked before the table is.
 
-Used by `plan`. Pure. What decides, strongest first: --grid, --set, --seeds and --samples (a column is given by
-one of them at most), the row's cell, --model and --output, the defaults.
+Used by `plan`. Pure. What decides, strongest first: --grid, --set, --seeds and --samples (one of them at
+most gives a column), the row's cell, --model and --output, the defaults.
 """
 
 from __future__ import annotations
