@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from reelsweep.prompts.request import GenerationSpec, payload_json, value_json
 from reelsweep.tasks.ledger.records import PlanRow
 
 
-def plan_row(spec: GenerationSpec) -> PlanRow:
-    """One line of the manifest, before anything is known but the question."""
+def plan_rows(specs: Iterable[GenerationSpec], *, has_shared: bool) -> Iterator[PlanRow]:
+    """The lines of the manifest, before anything is known but the questions.
+
+    `has_shared`: rows may ask for the same; equal ones are told apart by how many came before.
+    """
+    earlier: Counter[str] = Counter()
+    for spec in specs:
+        key = row_key(spec)
+        if has_shared:
+            earlier[key] += 1
+            key = key if earlier[key] == 1 else _repeated(key, earlier[key])
+        yield plan_row(spec, key)
+
+
+def plan_row(spec: GenerationSpec, key: str) -> PlanRow:
+    """One line of the manifest under its key."""
     messages = spec.payload.get("messages")
     size = spec.payload.get("size")
     return PlanRow(
-        row_key=row_key(spec),
+        row_key=key,
         ordinal=spec.ordinal,
         prompt_id=spec.prompt_id,
         sample_idx=spec.sample_idx,
@@ -38,6 +54,10 @@ def row_key(spec: GenerationSpec) -> str:
     parts = [spec.prompt_id, spec.request_fingerprint, str(spec.seed), str(spec.sample_idx)]
     parts += [f"{name}={value_json(spec.params[name])}" for name in sorted(spec.params)]
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _repeated(key: str, time: int) -> str:
+    return hashlib.sha256(f"{key}\0{time}".encode()).hexdigest()
 
 
 def _seconds(value: object) -> float | None:

@@ -19,7 +19,7 @@ from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 
-from reelsweep.flows.planned import plan_row
+from reelsweep.flows.planned import plan_rows
 from reelsweep.flows.prepare import SANDBOX, Prepared, gateway_door
 from reelsweep.prompts.errors import OutError, SettingsError
 from reelsweep.prompts.request import GenerationSpec
@@ -121,7 +121,7 @@ async def open_run(prepared: Prepared) -> AsyncGenerator[OpenRun]:
         CONTEXTS[run_id] = context
         stack.callback(CONTEXTS.pop, run_id, None)
         plan = prepared.plan
-        rows = (plan_row(spec) for spec in plan.specs())
+        rows = plan_rows(plan.specs(), has_shared=plan.num_shared > 0)
         await ledger.record_plan(facts.out_id, prepared.gateway, plan.plan_hash, rows)
         bought_before = await ledger.bought_before(facts.out_id, prepared.gateway)
         standings = await ledger.standings(prepared.gateway, None, facts.out_id)

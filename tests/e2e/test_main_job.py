@@ -51,6 +51,16 @@ async def test_editing_and_reordering_keeps_finished_work(make: Callable[..., An
     assert len(frame) == 4
 
 
+async def test_rows_that_ask_for_the_same_are_bought_once_and_all_stay(make: Callable[..., Any]) -> None:
+    """Identical rows share one purchase, and every one of them keeps its line."""
+    table = pd.DataFrame({"prompt": ["same", "same", "same", "other"], "seed": [1, 1, 1, 1]})
+    first, second = await make(table), await make(table)
+    frame = second.frame()
+    assert [first.posts, second.posts] == [2, 0]
+    assert frame["shared"].tolist() == [True, True, True, False]
+    assert frame["sha256"].nunique() == 2
+
+
 @pytest.mark.parametrize(
     ("columns", "expected"),
     [
