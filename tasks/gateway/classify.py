@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from reelsweep.tasks.gateway.faults import Fault
-from reelsweep.tasks.gateway.rules import GENERIC_RULES, RULES, WEAK_RULES, Rule, rule_of_status
+from reelsweep.tasks.gateway.rules import GENERIC_RULES, RULES, WEAK_RULES, Rule
+from reelsweep.tasks.gateway.status_rules import rule_of_status
 
 _WINDOW = re.compile(
     r"(?P<a>\d{1,5})\s*(?P<unit>秒|分钟|小时)(?:内|后)"

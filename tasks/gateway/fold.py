@@ -151,7 +151,7 @@ class Reader:
             return not has_choices and not is_fault and "usage" in value
         self._learn(found, None)
         self._note_progress(found.progress)
-        if event.bare and not has_choices and found.state is not None:
+        if event.bare and not has_choices and (found.state or found.task_id):
             self._is_whole = True
         return not is_fault
 

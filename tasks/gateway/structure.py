@@ -147,7 +147,7 @@ class _Search:
 
     def _ids(self, fields: dict[str, Json]) -> None:
         names: list[str] = [*_TASK_FIELDS]
-        if "choices" not in fields and (_state(fields) or "video" in as_text(fields.get("object"))):
+        if "choices" not in fields and _is_about_a_job(fields):
             names.append("id")
         for name in names:
             task_id = as_text(fields.get(name)).strip()
@@ -157,6 +157,11 @@ class _Search:
         nested = urls.get("get") if isinstance(urls, dict) else None
         for url in (nested, *(fields.get(name) for name in _STATUS_URL_FIELDS)):
             self.found.status_url = self.found.status_url or tidy_url(as_text(url))
+
+
+def _is_about_a_job(fields: dict[str, Json]) -> bool:
+    """Whether an object's `id` is a job's: it has a state, is a video, or is nothing but an id."""
+    return bool(_state(fields)) or "video" in as_text(fields.get("object")) or fields.keys() == {"id"}
 
 
 def _plain(name: str) -> str:

@@ -157,7 +157,8 @@ def contains(body: bytes, url: str) -> bool:
     """Whether a body holds an address: as it stands, unescaped, or put together from its pieces."""
     text = body.decode("utf-8", "replace")
     plain = _unescaped(text)
-    if url in text or url in plain or url.removeprefix("https:") in plain:
+    url = url.removeprefix("https:")  # an address may begin with its slashes
+    if url in text or url in plain:
         return True
     pieces: dict[str, list[str]] = {}
     for match in _STRINGS.finditer(text):
