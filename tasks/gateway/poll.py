@@ -47,24 +47,7 @@ def read_status(
     value = _object_in(body)
     found = find(value)
     evidence = _evidence(terms, value, found, task_id or found.task_id, status_url or found.status_url)
-    if not terms.is_ok:
-        return _by_status(evidence)
-    fault = fault_of(value)
-    if fault is not None and found.state == "failed":
-        return failed(evidence, (), classify(fault, http_status=200), fault)
-    if fault is not None and found.state is None and not found.videos:
-        return incomplete(evidence, (), error_type="not_found", fault=fault)
-    if found.state == "running":
-        return _running(evidence)
-    if found.videos:
-        choices = tuple(
-            Choice(choice_idx=index, video_url=join_url(base_url, url))
-            for index, url in enumerate(found.videos)
-        )
-        return outcome_of(evidence, choices, status="succeeded", retry=None, billed="yes")
-    if found.state == "completed":
-        return _completed(evidence)
-    return incomplete(evidence, (), fault=Fault(message="the status page says nothing about the job"))
+    return _by_page(evidence, value, found) if terms.is_ok else _by_status(evidence)
 
 
 def recovery_urls(
@@ -80,12 +63,32 @@ def recovery_urls(
         if template:
             urls.append(_fill(template, task_id, base_url))
         urls.append(f"{base_url.rstrip('/')}/videos/{_quoted(task_id)}")
-    return tuple(dict.fromkeys(urls))
+    return tuple(dict.fromkeys(url for url in urls if url.startswith(("http://", "https://"))))
 
 
 def content_url(task_id: str, base_url: str) -> str:
     """Where the OpenAI Videos shape serves the bytes of a finished job."""
     return f"{base_url.rstrip('/')}/videos/{_quoted(task_id)}/content"
+
+
+def _by_page(evidence: Evidence, value: JsonObject, found: Found) -> Outcome:
+    """What the page itself says: a failure, then a job still running, then its video."""
+    fault = fault_of(value)
+    if fault is not None and found.state == "failed":
+        return failed(evidence, (), classify(fault, http_status=200), fault)
+    if fault is not None and found.state is None and not found.videos:
+        return incomplete(evidence, (), error_type="not_found", fault=fault)
+    if found.state == "running":
+        return _running(evidence)
+    if found.videos:
+        choices = tuple(
+            Choice(choice_idx=index, video_url=join_url(evidence.terms.base_url, url))
+            for index, url in enumerate(found.videos)
+        )
+        return outcome_of(evidence, choices, status="succeeded", retry=None, billed="yes")
+    if found.state == "completed":
+        return _completed(evidence)
+    return incomplete(evidence, (), fault=Fault(message="the status page says nothing about the job"))
 
 
 def _object_in(body: bytes) -> JsonObject:

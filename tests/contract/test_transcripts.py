@@ -120,7 +120,7 @@ def test_names_do_not_matter(transcript: Transcript) -> None:
 
 @each
 def test_a_cut_makes_nothing_up(transcript: Transcript) -> None:
-    """Cut anywhere, a body never yields half an address or half an id, and never a result it does not hold."""
+    """Cut anywhere, a body never yields half an address, half an id, or a result it does not hold."""
     whole = transcript.read()
     step = max(1, len(transcript.body) // 60)
     for end in range(0, len(transcript.body), step):

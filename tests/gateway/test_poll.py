@@ -137,6 +137,7 @@ def test_addresses_are_asked_in_order() -> None:
     )
     assert recovery_urls(status_url="/v1/tasks/t", base_url=BASE) == ("https://api.example.com/v1/tasks/t",)
     assert recovery_urls() == ()
+    assert recovery_urls(status_url="/v1/tasks/t") == ()
 
 
 @pytest.mark.parametrize("task_id", ["../../admin", "a/b?c#d", "..", "%2e%2e", "a b"])
