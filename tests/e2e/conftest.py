@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import json
 import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ import pytest
 from reelsweep.flows.bulk import bulk
 from reelsweep.flows.server import ServerInUse, prefect_server
 from reelsweep.flows.summary import RunStopped, RunSummary
+from reelsweep.tasks.sandbox.render import render_clip
 from reelsweep.tasks.sandbox.script import Script
 from reelsweep.tasks.sandbox.server import SandboxServer
 
@@ -129,16 +132,126 @@ def write_profile(tmp_path: Path) -> Callable[..., str]:
 
 @pytest.fixture
 def loopback_only(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Lets this process connect to loopback only; the list fills with what was tried beyond."""
+    """Lets this process connect to loopback only, and resolves no name but those of the test's own.
+
+    The list fills with what was tried beyond. `private.example.com` leads to a private address.
+    """
     tried: list[str] = []
+    loop_type = asyncio.BaseEventLoop
     connect = asyncio.selector_events.BaseSelectorEventLoop.sock_connect
 
     async def guarded(loop: Any, sock: socket.socket, address: Any) -> None:
-        host = address[0] if isinstance(address, tuple) else "127.0.0.1"
-        if not ipaddress.ip_address(host).is_loopback:
-            tried.append(host)
-            raise ConnectionRefusedError(host)
+        if isinstance(address, tuple) and not ipaddress.ip_address(address[0]).is_loopback:
+            tried.append(address[0])
+            raise ConnectionRefusedError(address[0])
         await connect(loop, sock, address)
 
+    async def resolve(_loop: Any, host: Any, port: Any, **_more: Any) -> list[Any]:
+        name = {"localhost": "127.0.0.1", "private.example.com": "10.0.0.7"}.get(host, host)
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            tried.append(host)
+            raise socket.gaierror(socket.EAI_NONAME, host) from None
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (name, port))]
+
     monkeypatch.setattr(asyncio.selector_events.BaseSelectorEventLoop, "sock_connect", guarded)
+    monkeypatch.setattr(loop_type, "getaddrinfo", resolve)
     return tried
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """One request that the gateway of the test's own received."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: bytes
+    at: float
+    """Monotonic seconds."""
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The body of a POST."""
+        return json.loads(self.body)
+
+    @property
+    def prompt(self) -> str:
+        """The last message, as text."""
+        return self.json["messages"][-1]["content"]
+
+
+@dataclass
+class OwnGateway:
+    """A gateway on loopback that answers what the test says and remembers what it was asked.
+
+    `answer` returns the raw bytes of a response (`said` writes them); the connection closes behind them.
+    """
+
+    port: int = 0
+    answer: Callable[[Asked], bytes] = lambda _asked: said(b"", status=404)
+    asked: list[Asked] = field(default_factory=list[Asked])
+
+    @property
+    def origin(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def base_url(self) -> str:
+        return f"{self.origin}/v1"
+
+    @property
+    def posts(self) -> list[Asked]:
+        return [asked for asked in self.asked if asked.method == "POST"]
+
+    @property
+    def gets(self) -> list[str]:
+        return [asked.path for asked in self.asked if asked.method == "GET"]
+
+    async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Read one request, answer it, hang up."""
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            head, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+            headers = {
+                name.lower(): text.strip() for name, _, text in (line.partition(":") for line in lines)
+            }
+            body = await reader.readexactly(int(headers.get("content-length", 0)))
+            method, path, _ = head.split()
+            asked = Asked(method=method, path=path, headers=headers, body=body, at=time.monotonic())
+            self.asked.append(asked)
+            writer.write(self.answer(asked))
+            await writer.drain()
+        writer.close()
+
+
+def said(body: bytes, *, status: int = 200, content_type: str = "text/event-stream", **headers: str) -> bytes:
+    """The raw bytes of a response that ends where its connection does."""
+    fields = {"Content-Type": content_type, "Connection": "close"}
+    fields |= {name.replace("_", "-"): text for name, text in headers.items()}
+    lines = [f"HTTP/1.1 {status} X", *(f"{name}: {text}" for name, text in fields.items())]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
+
+
+@pytest.fixture
+async def own_gateway() -> AsyncIterator[OwnGateway]:
+    """A gateway of the test's own; give it an `answer`."""
+    gateway = OwnGateway()
+    server = await asyncio.start_server(gateway.converse, "127.0.0.1", 0)
+    gateway.port = server.sockets[0].getsockname()[1]
+    yield gateway
+    server.close()
+    await server.wait_closed()
+
+
+@pytest.fixture
+def respond() -> Callable[..., bytes]:
+    """Writes the raw bytes of a response: `respond(body, status=200, content_type=…, Header_Name=…)`."""
+    return said
+
+
+@pytest.fixture(scope="session")
+def clip() -> bytes:
+    """A whole MP4."""
+    return render_clip("test", "a clip", 1)
