@@ -66,7 +66,6 @@ def outcome_of(
         usage=evidence.usage,
         num_events=evidence.num_events,
         notes=(*evidence.notes, *notes),
-        extra=evidence.extra,
     )
 
 

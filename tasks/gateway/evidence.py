@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from reelsweep.prompts.request import Output
@@ -82,4 +81,3 @@ class Evidence:
     system_fingerprint: str | None = None
     usage: Usage = field(default_factory=Usage)
     notes: tuple[str, ...] = ()
-    extra: Mapping[str, str] = field(default_factory=dict[str, str])

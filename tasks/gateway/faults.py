@@ -74,8 +74,10 @@ def fault_of_text(text: str) -> Fault:
 
 def _fault_in(value: JsonObject, event_name: str, depth: int) -> Fault | None:
     error = value.get("error")
-    if isinstance(error, dict) and error:
+    if isinstance(error, dict) and any(error.values()):
         return _from_error(error)
+    if error is True:
+        return _from_error(value)
     if isinstance(error, str) and error.strip() and error.strip().lower() not in ("null", "none"):
         return Fault(code=_code_of(value), message=error[:MAX_MESSAGE_CHARS])
     if isinstance(value.get("choices"), list):

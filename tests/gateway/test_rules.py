@@ -180,6 +180,15 @@ def test_every_cause_is_used() -> None:
     assert [name for name in ERROR_TYPES if f'"{name}"' not in code] == []
 
 
+@pytest.mark.parametrize("empty", [None, {}, "", False, {"message": None, "code": None}])
+def test_an_empty_error_is_none(empty: object) -> None:
+    """Many gateways send an error field with nothing in it beside a result."""
+    body = json.dumps({"error": empty, "status": "succeeded", "video_url": "https://c.example.com/v.mp4"})
+    assert read_body(body.encode()).status == "succeeded"
+    told = json.dumps({"error": True, "message": "No available tokens"})
+    assert read_body(told.encode()).error_type == "no_capacity"
+
+
 def test_the_law_of_the_table() -> None:
     """Refused is maybe billed and final; stopped says what stops; every rule can be recognised."""
     for rule in EVERY_RULE:
