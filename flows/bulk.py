@@ -6,8 +6,7 @@
 Run it again and it continues: what is paid for is never bought again.
 """
 
-from __future__ import annotations
-
+# Annotations are not postponed here: a served flow is pickled without the names that only they use.
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -22,8 +21,7 @@ from reelsweep.flows.options import (
     parse_seconds,
     parse_share,
 )
-from reelsweep.flows.prepare import prepare
-from reelsweep.flows.run import PREPARED, run_prepared
+from reelsweep.flows.run import run_table
 from reelsweep.flows.summary import RunSummary
 from reelsweep.flows.tables import table_flow
 from reelsweep.prompts.pricing import Price
@@ -128,4 +126,4 @@ async def bulk(
         ledger=ledger,
         rebuy=rebuy,
     )
-    return await run_prepared(PREPARED.get() or prepare(table, options))
+    return await run_table(table, options)

@@ -11,13 +11,16 @@ import time
 from collections.abc import Awaitable
 from contextlib import suppress
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any, cast
 
+import pandas as pd
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 from reelsweep.flows.board import Board, line
 from reelsweep.flows.manifesting import Manifesting
-from reelsweep.flows.prepare import Prepared
+from reelsweep.flows.options import RunOptions
+from reelsweep.flows.prepare import Prepared, prepare
 from reelsweep.flows.progress import DISPLAY, Tracker, watch
 from reelsweep.flows.session import OpenRun, open_run
 from reelsweep.flows.signals import Drain, default_drain_s, draining
@@ -39,6 +42,11 @@ DECIDED: ContextVar[list[RunSummary] | None] = ContextVar("decided", default=Non
 
 _WORKERS_PER_SLOT = 2
 """Rows that sleep or wait hold no slot, so there are more workers than slots."""
+
+
+async def run_table(table: str | Path | pd.DataFrame, options: RunOptions) -> RunSummary:
+    """Prepare a run, unless the caller has, and make it. What a served flow pickles ends at this name."""
+    return await run_prepared(PREPARED.get() or prepare(table, options))
 
 
 async def run_prepared(prepared: Prepared) -> RunSummary:
