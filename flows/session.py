@@ -27,7 +27,7 @@ from reelsweep.tasks.artifacts.probe import Prober
 from reelsweep.tasks.artifacts.store import Store
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.ledger.records import RunRecord, Standing
-from reelsweep.tasks.manifest.outfile import OutFacts, write_out
+from reelsweep.tasks.manifest.outfile import OutFacts, lock_out, read_out, write_out
 from reelsweep.tasks.purchase.context import CONTEXTS, RunContext
 from reelsweep.tasks.sandbox.server import SandboxServer
 
@@ -153,7 +153,14 @@ async def _with_sandbox(prepared: Prepared, stack: AsyncExitStack) -> Prepared:
 
 def _claim_out(prepared: Prepared, ledger: Ledger) -> OutFacts:
     """Write reelsweep.json first; refuse an OUT whose ledger is another one."""
-    facts = prepared.facts
+    prepared.out.mkdir(parents=True, exist_ok=True)
+    with lock_out(prepared.out):
+        return _give_facts(prepared, ledger)
+
+
+def _give_facts(prepared: Prepared, ledger: Ledger) -> OutFacts:
+    """The facts of an OUT that another run may have made a moment ago."""
+    facts = read_out(prepared.out)
     if facts is None:
         facts = OutFacts(
             out_id=uuid.uuid4().hex,

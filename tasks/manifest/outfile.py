@@ -5,7 +5,9 @@ Written before anything else in an OUT, read before anything is planned for it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import fcntl
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -72,6 +74,14 @@ def read_out(out: Path) -> OutFacts | None:
         raise OutError(
             f"{path} is damaged: {_fields(error)}.", "Restore it, or choose another --out."
         ) from None
+
+
+@contextmanager
+def lock_out(out: Path) -> Generator[None]:
+    """Be the only one for the block who gives `out` its facts: two runs may begin in it at once."""
+    with (out / ".manifest.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 class _Versioned(BaseModel):
