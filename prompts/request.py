@@ -98,6 +98,21 @@ def wire_body(
     return payload_json({**body, "stream": True}).encode()
 
 
+def turns_in(payload: Mapping[str, Json]) -> tuple[str, ...]:
+    """The fingerprints of all earlier turns that the payload's messages hold a place for, oldest first."""
+    messages = payload.get("messages")
+    contents = [
+        message.get("content")
+        for message in (messages if isinstance(messages, list) else [])
+        if isinstance(message, dict) and message.get("role") == "assistant"
+    ]
+    return tuple(
+        content.removeprefix(TURN_TAG)
+        for content in contents
+        if isinstance(content, str) and content.startswith(TURN_TAG)
+    )
+
+
 def _filled(message: Json, images: Mapping[str, str], turns: Mapping[str, str]) -> Json:
     match message:
         case {"role": "assistant", "content": str(content)} if content.startswith(TURN_TAG):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from urllib.parse import urlencode
 
-from reelsweep.prompts.request import GenerationSpec, url_query, wire_body
+from reelsweep.prompts.request import GenerationSpec, turns_in, url_query, wire_body
 from reelsweep.tasks.artifacts.images import data_url
 from reelsweep.tasks.gateway.client import Request
 from reelsweep.tasks.purchase.context import RunContext
@@ -28,11 +28,9 @@ class Body:
 
 
 async def build_body(spec: GenerationSpec, context: RunContext) -> Body:
-    """Fill the canonical request with images and the parent's turn, respelt by the profile."""
+    """Fill the canonical request with images and the earlier turns, respelt by the profile."""
     images = {sha256: data_url(sha256, context.store) for sha256 in spec.images}
-    turns: dict[str, str] = {}
-    if spec.follows:
-        turns[spec.follows] = await _turn(context, spec.follows)
+    turns = {earlier: await _turn(context, earlier) for earlier in turns_in(spec.payload)}
     content = wire_body(context.profile.respell(dict(spec.payload)), images=images, turns=turns)
     return Body(content=content, sha256=hashlib.sha256(content).hexdigest())
 

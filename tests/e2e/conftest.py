@@ -147,7 +147,8 @@ def loopback_only(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         await connect(loop, sock, address)
 
     async def resolve(_loop: Any, host: Any, port: Any, **_more: Any) -> list[Any]:
-        name = {"localhost": "127.0.0.1", "private.example.com": "10.0.0.7"}.get(host, host)
+        known = {"localhost": "127.0.0.1", "0x7f000001": "127.0.0.1", "private.example.com": "10.0.0.7"}
+        name = known.get(host, host)
         try:
             ipaddress.ip_address(name)
         except ValueError:
