@@ -38,7 +38,7 @@ async def ask_until_ended(context: RunContext, attempt_id: str, outcome: Outcome
     while True:
         answer = await ask_once(context, outcome)
         if answer is not None and answer.status not in ("submitted", "incomplete"):
-            return answer
+            return _joined(outcome, answer)
         if answer is not None and answer.status == "submitted":
             lost_at = context.clock() + min(context.policy.lost_s, times.stream_s)
         elif (answer is None and outcome.status == "incomplete") or context.clock() >= lost_at:
@@ -47,6 +47,28 @@ async def ask_until_ended(context: RunContext, attempt_id: str, outcome: Outcome
             return outcome
         await asyncio.sleep(pause_s)
         pause_s = min(2 * pause_s, context.policy.poll_s)
+
+
+def _joined(said: Outcome, answer: Outcome) -> Outcome:
+    """The job's end with what the stream had said: its words are what a later edit has to repeat."""
+    texts = {choice.choice_idx: choice for choice in said.choices}
+    choices = tuple(
+        replace(choice, text=choice.text or texts[choice.choice_idx].text)
+        if choice.choice_idx in texts
+        else choice
+        for choice in answer.choices
+    )
+    return replace(
+        answer,
+        choices=choices,
+        http_status=said.http_status or answer.http_status,
+        request_id=said.request_id or answer.request_id,
+        completion_id=said.completion_id or answer.completion_id,
+        served_model=said.served_model or answer.served_model,
+        system_fingerprint=said.system_fingerprint or answer.system_fingerprint,
+        usage=said.usage,
+        num_events=said.num_events,
+    )
 
 
 def _lost(outcome: Outcome) -> Outcome:

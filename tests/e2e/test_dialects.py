@@ -152,6 +152,20 @@ async def test_a_chain_of_three_edits_sends_each_turn_unmodified(
     assert sent == [first, second, third]
 
 
+@pytest.mark.parametrize("dialect", ["ack", "videos", "task"])
+async def test_a_job_that_was_asked_for_can_be_edited(dialect: str, make: Callable[..., Any]) -> None:
+    """What the stream said stays the row's text, with its fingerprint, also when the clip came by asking."""
+    fault = "[[fault=cut_task]]" if dialect == "task" else ""
+    table = pd.DataFrame(
+        {"prompt_id": ["a", "b"], "follows": [None, "a"], "prompt": [f"a kite {fault}", "at night"]}
+    )
+    summary = await make(table, model=f"sora-2-{dialect}")
+    row = summary.frame().iloc[0]
+    assert summary.counts == {"success": 2}
+    assert row["gateway_task_id"] in row["text"]
+    assert row["system_fingerprint"].startswith("fp_")
+
+
 async def test_a_chain_ends_where_its_parent_ends(make: Callable[..., Any]) -> None:
     """The children of a refused row are skipped with their reason, and cost nothing."""
     table = pd.DataFrame(
