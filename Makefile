@@ -27,7 +27,14 @@ lint: .venv/ready ## format, lint, types, layers
 	@$(BIN)/lint-imports
 
 test: lint ## every check and every test
-	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup
+	@$(BIN)/python -m pytest -q -m "not bench" -n $(WORKERS) --dist loadgroup
+
+docs: .venv/ready ## write the generated parts of README.md
+	@$(BIN)/python tests/conventions/generated.py
+
+picture: .venv/ready ## draw README.jpg from the example's clips
+	@$(BIN)/reelsweep run example: --out runs/sandbox/example
+	@$(BIN)/python tests/picture.py runs/sandbox/example README.jpg
 
 bench: .venv/ready ## the budgets that are measured
 	@$(BIN)/python -m pytest -q -m bench tests/benchmarks
@@ -35,4 +42,4 @@ bench: .venv/ready ## the budgets that are measured
 clean: ## take .venv and the runs away
 	@rm -rf .venv runs build dist *.egg-info
 
-.PHONY: help demo lint test bench clean
+.PHONY: help demo lint test docs picture bench clean

@@ -1,0 +1,78 @@
+"""Every command of the README's first pages runs as it stands, in an empty folder, in order."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from reelsweep.flows.server import ServerInUse
+
+_BLOCK = re.compile(r"^```(?P<language>bash|python) (?P<name>[a-z-]+)\n(?P<code>.*?)^```", re.S | re.M)
+
+
+def blocks(project: Path) -> dict[str, str]:
+    """The README's blocks that have a name."""
+    return {found["name"]: found["code"] for found in _BLOCK.finditer((project / "README.md").read_text())}
+
+
+@pytest.fixture(scope="module")
+def folder(prefect: ServerInUse, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One empty folder for all blocks, as a reader would have."""
+    return tmp_path_factory.mktemp("readme")
+
+
+def run(folder: Path, code: str, interpreter: list[str]) -> str:
+    """Run one block; its output."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    ended = subprocess.run(
+        [*interpreter, code],
+        cwd=folder,
+        env={**os.environ, "PATH": path},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+BASH = ["bash", "-euo", "pipefail", "-c"]
+
+
+@pytest.mark.xdist_group("readme")
+def test_the_first_minute_works(project: Path, folder: Path) -> None:
+    """Plan, run, run again: sixteen clips, and the second run buys nothing."""
+    out = run(folder, blocks(project)["first"], BASH)
+    assert '"posts": 0' in out
+    assert "16 success" in out
+    assert len(list((folder / "runs/sandbox/example/videos").glob("*/*.mp4"))) == 16
+
+
+@pytest.mark.xdist_group("readme")
+def test_the_queries_work(project: Path, folder: Path) -> None:
+    """Five questions to the manifest, with DuckDB, pandas and polars."""
+    out = run(folder, blocks(project)["queries"], [sys.executable, "-c"])
+    assert "success" in out
+    assert "p50%" in out
+
+
+@pytest.mark.xdist_group("readme")
+def test_a_table_of_ones_own_grows(project: Path, folder: Path) -> None:
+    """Two prompts times three seeds, then a seed more: eight clips in all."""
+    run(folder, blocks(project)["own"], BASH)
+    assert len(list((folder / "runs/sandbox/mine/videos").glob("*/*.mp4"))) == 8
+
+
+@pytest.mark.xdist_group("readme")
+def test_a_killed_run_goes_on_and_the_bill_has_each_clip_once(project: Path, folder: Path) -> None:
+    """kill -9 in the middle, the same command again: one line on the bill for each clip."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    out = run(folder, blocks(project)["killed"].replace("8777", str(port)), BASH)
+    assert out.split()[-1] == "16"
