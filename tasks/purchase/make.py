@@ -93,7 +93,10 @@ async def _send(
     spec: GenerationSpec, context: RunContext, prefect_ids: PrefectIds
 ) -> RowEnd | Declined | Bought:
     """Take the turn, claim, and buy. Nothing is claimed while anything is waited for."""
-    body = await build_body(spec, context)
+    try:
+        body = await build_body(spec, context)
+    except LookupError as unknown_turn:
+        return RowEnd(status="planned", error_type="parent_turn", message=str(unknown_turn))
     async with AsyncExitStack() as turn:
         canary = context.canary(spec.model)
         if canary is not None:

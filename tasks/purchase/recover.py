@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+
 from reelsweep.prompts.request import GenerationSpec
+from reelsweep.tasks.gateway.fold import read_body
 from reelsweep.tasks.gateway.outcome import Choice, Outcome
 from reelsweep.tasks.ledger.records import AttemptRecord
 from reelsweep.tasks.purchase.ask import ask_until_ended
@@ -14,7 +18,7 @@ from reelsweep.tasks.purchase.ends import RowEnd
 async def recover(spec: GenerationSpec, context: RunContext, attempt_id: str) -> RowEnd:
     """Ask for an attempt whose stream was cut; `unknown` when nobody knows it any more."""
     attempt = await context.ledger.attempt(attempt_id)
-    asked = _asked(attempt)
+    asked = await asyncio.to_thread(_asked, attempt, context)
     answer = await ask_until_ended(context, attempt_id, asked)
     if answer.status == "incomplete":
         return RowEnd(status="unknown", error_type=attempt.error_type, message=attempt.error_message or "")
@@ -44,5 +48,13 @@ async def fetch_again(spec: GenerationSpec, context: RunContext, attempt_id: str
     return await keep_results(spec, context, attempt_id, outcome, None)
 
 
-def _asked(attempt: AttemptRecord) -> Outcome:
-    return Outcome(status="incomplete", task_id=attempt.gateway_task_id, status_url=attempt.status_url)
+def _asked(attempt: AttemptRecord, context: RunContext) -> Outcome:
+    """What the stream had said, by its transcript where one is kept, as a job that is still open."""
+    said = Outcome(status="incomplete")
+    path = context.store.out / "transcripts" / (attempt.transcript or "")
+    if attempt.transcript and path.is_file():
+        base_url = str(context.profile.base_url)
+        said = read_body(
+            path.read_bytes(), http_status=attempt.http_status or 200, base_url=base_url, cut="reset"
+        )
+    return replace(said, status="incomplete", task_id=attempt.gateway_task_id, status_url=attempt.status_url)

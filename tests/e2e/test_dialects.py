@@ -98,6 +98,7 @@ async def test_a_cut_row_is_recovered_by_a_later_run(
     assert (first.counts, second.counts) == ({"unknown": 1}, {"success": 1})
     assert (first.posts, second.posts, len(own_gateway.posts)) == (1, 0, 1)
     assert (first.cost_usd, second.cost_usd) == (0.0, 0.80)
+    assert "task_0123456789abcdef" in second.frame().iloc[0]["text"]
 
 
 async def test_the_videos_shape_is_asked_until_it_has_ended(
