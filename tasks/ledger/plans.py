@@ -51,7 +51,7 @@ def record(submit: Submit, wish: PlanWish, rows: Iterable[PlanRow]) -> PlanDiff:
     for chunk in _chunks(keys.tell_apart(row) for row in rows):
         found: _Found = submit(_Chunk(wish, chunk)).result()
         new, kept, stayed = new + found.new, kept + found.kept, stayed + found.in_plan
-    left = before - stayed
+    left = max(0, before - stayed)
     submit(lambda conn: _close(conn, wish, keys.seen if left else None)).result()
     return PlanDiff(new=new, kept=kept, left=left)
 
@@ -167,7 +167,8 @@ def _close(conn: Connection, wish: PlanWish, seen: set[int] | None) -> None:
     if seen is not None:
         keys = conn.execute(_IN_PLAN, {"b_out": wish.out_id}).scalars()
         gone = [key for key in keys if _short(key) not in seen]
-        conn.execute(_LEAVE, [{"b_out": wish.out_id, "b_key": key, "b_last": last} for key in gone])
+        if gone:  # another run may have recorded the same rows meanwhile
+            conn.execute(_LEAVE, [{"b_out": wish.out_id, "b_key": key, "b_last": last} for key in gone])
     values = {"gateway": wish.gateway, "plan_hash": wish.plan_hash}
     if last is None:
         conn.execute(insert(outs).values(out_id=wish.out_id, **values))
