@@ -21,6 +21,7 @@ from reelsweep.flows.options import (
     parse_seconds,
     parse_share,
 )
+from reelsweep.flows.results import RESULTS
 from reelsweep.flows.run import run_table
 from reelsweep.flows.summary import RunSummary
 from reelsweep.flows.tables import table_flow
@@ -28,7 +29,7 @@ from reelsweep.prompts.pricing import Price
 from reelsweep.prompts.request import Output
 
 
-@table_flow(name="bulk", persist_result=True, result_serializer="json", log_prints=False)
+@table_flow(name="bulk", persist_result=True, result_serializer=RESULTS, log_prints=False)
 async def bulk(
     table: str | Path | pd.DataFrame,
     *,
