@@ -118,6 +118,7 @@ async def _drive(run: OpenRun, tracker: Tracker) -> None:
         stopped=lambda: context.stopped is not None,
         parent_status=parent_status,
     )
+    context.on_wait = window.lend
     working = asyncio.create_task(window.run(_num_workers(run), parents=run.parents()))
     drain_s = run.prepared.options.drain_s
     drain = Drain(

@@ -33,6 +33,9 @@ class Window:
     _busy: int = 0
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     _parents: frozenset[str] = frozenset()
+    _group: asyncio.TaskGroup | None = None
+    _alive: int = 0
+    _wanted: int = 0
 
     async def run(self, num_workers: int, *, parents: frozenset[str] = frozenset()) -> None:
         """Make every spec; returns when none is left, or when the run is stopped and the open ones ended.
@@ -40,21 +43,31 @@ class Window:
         `parents` are the fingerprints that other rows follow. Cancelling cuts every worker off.
         """
         self._parents = parents
-        async with asyncio.TaskGroup() as group:
-            for _ in range(num_workers):
-                group.create_task(self._work())
+        async with asyncio.TaskGroup() as self._group:
+            self.lend(num_workers)
+
+    def lend(self, change: int) -> None:
+        """So many workers more, or fewer: one stands in for each row that waits for another run's result."""
+        self._wanted += change
+        while self._group is not None and self._alive < self._wanted:
+            self._alive += 1
+            self._group.create_task(self._work())
 
     async def _work(self) -> None:
-        while (spec := await self._next()) is not None:
-            end: RowEnd | None = None
-            try:
-                end = await self.make(spec)
-            finally:
-                async with self._changed:
-                    self._busy -= 1
-                    if end is not None and spec.request_fingerprint in self._parents:
-                        self._release(spec.request_fingerprint, end.status)
-                    self._changed.notify_all()
+        while self._alive <= self._wanted and (spec := await self._next()) is not None:
+            await self._make(spec)
+        self._alive -= 1
+
+    async def _make(self, spec: GenerationSpec) -> None:
+        end: RowEnd | None = None
+        try:
+            end = await self.make(spec)
+        finally:
+            async with self._changed:
+                self._busy -= 1
+                if end is not None and spec.request_fingerprint in self._parents:
+                    self._release(spec.request_fingerprint, end.status)
+                self._changed.notify_all()
 
     async def _next(self) -> GenerationSpec | None:
         """The next spec whose parent is done; None when nothing will come any more."""

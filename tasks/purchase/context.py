@@ -87,6 +87,8 @@ class RunContext:
     answered: bool = False
     """True once the gateway has answered anything in this run."""
     on_note: Callable[[str], None] = lambda _text: None
+    on_wait: Callable[[int], None] = lambda _change: None
+    """Told 1 when a row begins to wait for another run's result, -1 when that is over."""
     standings: Mapping[str, Standing] = field(default_factory=dict[str, Standing])
     """Where rows stood when the run began; absent means never sent."""
     ends: dict[str, RowEnd] = field(default_factory=dict[str, RowEnd])

@@ -142,6 +142,8 @@ async def _claim(
 async def _declined(spec: GenerationSpec, declined: Declined, context: RunContext) -> RowEnd | None:
     """The end of a row whose claim was declined; None: look again where it stands."""
     match declined.reason:
+        case "claimed" if declined.standing.next_step == "wait":
+            return None
         case "budget_wait" | "claimed":
             await asyncio.sleep(_WAIT_S)
             return None
@@ -166,14 +168,25 @@ async def skip_for_budget(spec: GenerationSpec, context: RunContext) -> RowEnd:
 
 async def _wait_for_other_run(spec: GenerationSpec, context: RunContext) -> RowEnd | None:
     """Another live run has this row: wait for its result, or take over when it ends."""
+    context.on_wait(1)
+    try:
+        standing = await _standing_after_other_run(spec, context)
+    except LimiterClosed:
+        return _not_sent(context, spec.model)
+    finally:
+        context.on_wait(-1)
+    return await _without_sending(spec, context, standing)
+
+
+async def _standing_after_other_run(spec: GenerationSpec, context: RunContext) -> Standing | None:
+    fingerprint = spec.request_fingerprint
     while context.stop_of(spec.model) is None:
-        fingerprint = spec.request_fingerprint
         found = await context.ledger.standings(context.gateway, [fingerprint], context.out_id)
         standing = found.get(fingerprint)
         if standing is None or standing.next_step != "wait":
-            return await _without_sending(spec, context, standing)
+            return standing
         await asyncio.sleep(_WAIT_S)
-    return _not_sent(context, spec.model)
+    raise LimiterClosed
 
 
 def _resubmits(context: RunContext) -> bool:
