@@ -6,14 +6,14 @@ Reads the ledger where there is one; writes nothing and sends nothing.
 from __future__ import annotations
 
 import asyncio
+from array import array
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from reelsweep.flows.prepare import Prepared
-from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.ledger.records import Standing
 
@@ -119,23 +119,26 @@ def _open_if_there(url: str) -> Ledger | None:
 def _sum(prepared: Prepared, standings: Mapping[str, Standing], elsewhere: frozenset[str]) -> _Sums:
     sums = _Sums(Counter())
     seen: set[str] = set()
-    limit = prepared.options.limit
-    for spec in prepared.plan.specs():
-        if spec.request_fingerprint in seen:
+    to_make, limit = array("Q"), prepared.options.limit
+    for ordinal, fingerprint in enumerate(prepared.plan.fingerprints()):
+        if fingerprint in seen:
             continue
-        seen.add(spec.request_fingerprint)
-        standing = standings.get(spec.request_fingerprint)
+        seen.add(fingerprint)
+        standing = standings.get(fingerprint)
         kind = kind_of(standing)
         sums.kinds[kind] += 1
-        sums.kinds["elsewhere"] += standing is None and spec.request_fingerprint in elsewhere
-        if _is_made(kind, prepared) and (limit is None or sums.to_make < limit):
-            _add(sums, spec, prepared)
+        sums.kinds["elsewhere"] += standing is None and fingerprint in elsewhere
+        if _is_made(kind, prepared) and (limit is None or len(to_make) < limit):
+            to_make.append(ordinal)
+    sums.to_make = len(to_make)
+    _add_costs(sums, to_make, prepared)
     return sums
 
 
-def _add(sums: _Sums, spec: GenerationSpec, prepared: Prepared) -> None:
-    sums.to_make += 1
-    if prepared.price is not None:
+def _add_costs(sums: _Sums, to_make: Sequence[int], prepared: Prepared) -> None:
+    if prepared.price is None:
+        return
+    for spec in prepared.plan.specs_at(to_make):
         sums.low_musd += prepared.price.low_musd(spec)
         sums.high_musd += prepared.price.high_musd(spec)
 

@@ -12,6 +12,7 @@ import asyncio
 import os
 import socket
 import uuid
+from array import array
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -59,21 +60,24 @@ class OpenRun:
 
     def todo(self) -> Iterator[GenerationSpec]:
         """The generations this run may still do something for, each once, in plan order, at most `limit`."""
-        seen: set[str] = set()
-        left = self.prepared.options.limit
-        for spec in self.prepared.plan.specs():
-            if left == 0:
-                return
-            fingerprint = spec.request_fingerprint
-            if fingerprint in seen or fingerprint in self.held_back or not self._is_open(fingerprint):
-                continue
-            seen.add(fingerprint)
-            left = None if left is None else left - 1
-            yield spec
+        return self.prepared.plan.specs_at(self._todo_at())
 
     def num_todo(self) -> int:
         """How many those are."""
-        return sum(1 for _ in self.todo())
+        return len(self._todo_at())
+
+    def _todo_at(self) -> array[int]:
+        """Their places in the plan, by fingerprints alone: most rows of a long table are done."""
+        seen: set[str] = set()
+        found, limit = array("Q"), self.prepared.options.limit
+        for ordinal, fingerprint in enumerate(self.prepared.plan.fingerprints()):
+            if limit is not None and len(found) >= limit:
+                break
+            if fingerprint in seen or fingerprint in self.held_back or not self._is_open(fingerprint):
+                continue
+            seen.add(fingerprint)
+            found.append(ordinal)
+        return found
 
     def parents(self) -> frozenset[str]:
         """Fingerprints of the generations that other rows follow."""

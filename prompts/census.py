@@ -27,7 +27,8 @@ class Census:
     def __init__(self) -> None:
         self.digests = bytearray()
         self.num_rows = 0
-        self._rows = array("I")
+        self.rows = array("I")
+        """The row of each cell."""
         self._outputs = bytearray()
         self._hash = sha256()
         self._payload: Mapping[str, Json] | None = None
@@ -38,17 +39,17 @@ class Census:
         row = cell.row
         if cell.payload is not self._payload:
             self._take_request(cell, problems)
-        if not self._rows or self._rows[-1] != row.row_idx:
+        if not self.rows or self.rows[-1] != row.row_idx:
             self.num_rows += 1
         self.digests += fingerprint_digest(self._canonical, cell.sample_idx)
-        self._rows.append(row.row_idx)
+        self.rows.append(row.row_idx)
         self._outputs.append(row.output == "text")
         self._hash.update(f"{row.prompt_id}\0{cell.sample_idx}\0{row.output}\n".encode())
 
     def _take_request(self, cell: Cell, problems: Problems) -> None:
         row, self._payload = cell.row, cell.payload
         self._canonical = canonical_payload(cell.payload)
-        too_many = len(self._rows) + (len(row.seeds) or 1) * (row.samples or 1) > MAX_CELLS
+        too_many = len(self.rows) + (len(row.seeds) or 1) * (row.samples or 1) > MAX_CELLS
         if too_many and cell.sample_idx == 0:
             raise UsageError(
                 f"row {row.row_idx + 1} takes the plan beyond {MAX_CELLS:,} generations.",
@@ -63,7 +64,7 @@ class Census:
 
     def count_shared(self) -> int:
         """Cells whose fingerprint came earlier."""
-        return len(self._rows) - len(set(self._each_digest()))
+        return len(self.rows) - len(set(self._each_digest()))
 
     def plan_hash(self) -> str:
         """What is asked, in order, as one hash."""
@@ -77,9 +78,9 @@ class Census:
         for index, digest in enumerate(self._each_digest()):
             earlier = first.setdefault(digest, index)
             if self._outputs[earlier] != self._outputs[index]:
-                rows = f"rows {self._rows[earlier] + 1} and {self._rows[index] + 1}"
+                rows = f"rows {self.rows[earlier] + 1} and {self.rows[index] + 1}"
                 message = f"{rows} ask for the same request, one as video and one as text; it is bought once"
-                problems.add(self._rows[index], "output", message)
+                problems.add(self.rows[index], "output", message)
 
     def _each_digest(self) -> Iterator[bytes]:
         digests = bytes(self.digests)

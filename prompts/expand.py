@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from reelsweep.prompts.cells import as_text
 from reelsweep.prompts.lineage import Lineage
@@ -45,12 +46,21 @@ class Cell:
 
 
 def expand(
-    records: Records, combinations: Sequence[Combination], additions: Additions, problems: Problems
+    records: Records,
+    combinations: Sequence[Combination],
+    additions: Additions,
+    problems: Problems,
+    only: Sequence[int] | None = None,
 ) -> Iterator[Cell]:
-    """Every cell of a table in order. Rows with problems are noted and passed over."""
-    for row_idx, record in enumerate(records):
+    """Every cell of a table in order. Rows with problems are noted and passed over.
+
+    `only` picks rows: those whose place in it holds no 0; what lies beyond its end is not read.
+    """
+    for row_idx, record in enumerate(records if only is None else islice(records, len(only))):
         if problems.full:
             return
+        if only is not None and not only[row_idx]:
+            continue
         for combination in combinations:
             row = combination.reader.read(row_idx, record)
             if row is None:

@@ -1,12 +1,14 @@
 """The plan: every generation a table asks for, named by its fingerprint before anything is sent.
 
 Last of `prompts`, before the ledger. Making it reads the whole table once, so that all problems are known
-and all fingerprints with them (32 bytes each are kept); its specs are made anew whenever they are asked for.
+and all fingerprints with them (36 bytes each are kept); its specs are made anew whenever they are asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reelsweep.prompts.census import DIGEST_BYTES, Census
@@ -44,19 +46,47 @@ class Plan:
     warnings: tuple[str, ...]
     _source: Source = field(repr=False)
     _digests: bytes = field(repr=False)
+    _rows: array[int] = field(repr=False)
+    """The row of each generation, ascending."""
 
     def __len__(self) -> int:
         return len(self._digests) // DIGEST_BYTES
 
     def specs(self) -> Iterator[GenerationSpec]:
         """Every generation in order, made one at a time; the same each time."""
+        return self._specs(enumerate(self._source.cells()))
+
+    def specs_at(self, ordinals: Sequence[int]) -> Iterator[GenerationSpec]:
+        """The generations at these places, which ascend; rows without one are not even read."""
+        return self._specs(self._cells_at(ordinals))
+
+    def fingerprints(self) -> Iterator[str]:
+        """The request_fingerprint of every generation in order, without making one."""
+        return map(self._fingerprint, range(len(self)))
+
+    def _specs(self, cells: Iterable[tuple[int, Cell]]) -> Iterator[GenerationSpec]:
         record: Record | None = None
         meta: Mapping[str, str | None] = {}
-        for ordinal, cell in enumerate(self._source.cells()):
+        for ordinal, cell in cells:
             if cell.record is not record:
                 record, meta = cell.record, self._source.meta(cell.record)
-            start = ordinal * DIGEST_BYTES
-            yield _spec(ordinal, cell, self._digests[start : start + DIGEST_BYTES].hex(), meta)
+            yield _spec(ordinal, cell, self._fingerprint(ordinal), meta)
+
+    def _cells_at(self, ordinals: Sequence[int]) -> Iterator[tuple[int, Cell]]:
+        rows = bytearray(self._rows[-1] + 1 if self._rows else 0)
+        for ordinal in ordinals:
+            rows[self._rows[ordinal]] = True
+        wanted = iter(ordinals)
+        at, next_at, row_idx = -1, next(wanted, None), -1
+        for cell in self._source.cells(rows):
+            at = at + 1 if cell.row.row_idx == row_idx else bisect_left(self._rows, cell.row.row_idx)
+            row_idx = cell.row.row_idx
+            if at == next_at:
+                yield at, cell
+                next_at = next(wanted, None)
+
+    def _fingerprint(self, ordinal: int) -> str:
+        return self._digests[ordinal * DIGEST_BYTES : (ordinal + 1) * DIGEST_BYTES].hex()
 
 
 def make_plan(table: Table, settings: PlanSettings, *, load_image: ImageLoader | None = None) -> Plan:
@@ -90,6 +120,7 @@ def make_plan(table: Table, settings: PlanSettings, *, load_image: ImageLoader |
         warnings=tuple(_warnings(table, settings, overrides, source.num_empty, num_shared)),
         _source=source,
         _digests=bytes(census.digests),
+        _rows=census.rows,
     )
 
 

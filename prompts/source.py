@@ -5,7 +5,7 @@ Used by `plan`. Pure but for the image loader it is given.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from reelsweep.prompts.cells import as_text
 from reelsweep.prompts.columns import BODY_PREFIX, BY_NAME
@@ -53,9 +53,9 @@ class Source:
         lineage = find_lineage(self._table, fixed, reader, self._additions, self._problems)
         return Combination(axes=axes, reader=reader, lineage=lineage)
 
-    def cells(self) -> Iterator[Cell]:
-        """Every cell in order."""
-        return expand(self._table.records, self._combinations, self._additions, self._problems)
+    def cells(self, only: Sequence[int] | None = None) -> Iterator[Cell]:
+        """Every cell in order; with `only`, those of the rows whose place in it holds no 0."""
+        return expand(self._table.records, self._combinations, self._additions, self._problems, only)
 
     def meta(self, record: Record) -> dict[str, str | None]:
         """What a row carries to the manifest: its other columns, and what --set put into them."""

@@ -51,6 +51,16 @@ def test_a_plan_is_the_same_each_time_it_is_made_and_read(rows, grid):
     assert [spec.ordinal for spec in plan.specs()] == list(range(len(plan)))
 
 
+@given(ROWS, GRIDS, st.data())
+def test_any_places_of_a_plan_can_be_made_alone(rows, grid, data):
+    """Some of the specs, without the others, are the very same; fingerprints need no specs at all."""
+    plan = plan_of(rows, grid=grid)
+    specs = list(plan.specs())
+    at = sorted(data.draw(st.sets(st.sampled_from(range(len(specs)))))) if specs else []
+    assert list(plan.specs_at(at)) == [specs[ordinal] for ordinal in at]
+    assert list(plan.fingerprints()) == [spec.request_fingerprint for spec in specs]
+
+
 @given(ROWS, GRIDS)
 def test_a_plan_is_as_long_as_the_product_says(rows, grid):
     """Each row gives axes x seeds x samples, in the order of the table."""
@@ -157,8 +167,8 @@ def test_specs_are_made_one_at_a_time():
     assert records.read == 1
 
 
-def test_a_plan_keeps_32_bytes_a_generation():
+def test_a_plan_keeps_36_bytes_a_generation():
     """Memory does not grow with the prompts' length times the sweep's size."""
     prompt = "x" * 10_000
     plan = make_plan(read_table(pd.DataFrame({"prompt": [prompt]})), PlanSettings(seeds="0-9999"))
-    assert len(plan._digests) == 32 * 10_000
+    assert len(plan._digests) + len(plan._rows) * plan._rows.itemsize == 36 * 10_000
