@@ -1,5 +1,5 @@
 "use strict";
-// Without this script the page works too: native controls play the clips, the radio buttons filter.
+// Without this script the page works too: native controls play the clips.
 document.documentElement.classList.add("js");
 
 // A browser opens some 75 players at most, so a clip is loaded only while it is near the view.
@@ -51,24 +51,30 @@ for (const stage of document.querySelectorAll(".stage:has(video)")) {
   });
 }
 
-const search = document.querySelector(".search");
+const filters = document.querySelector(".filters");
 const none = document.querySelector(".none");
 const cells = Array.from(document.querySelectorAll(".cell"), (cell) => ({
   cell,
-  words: [".prompt", ".id", ".seed"].map((part) => cell.querySelector(part).textContent).join(" ").toLowerCase(),
+  status: cell.dataset.status,
+  words: [".prompt", ".id", ".seed"].map((part) => cell.querySelector(part).textContent).join("\n").toLowerCase(),
 }));
 
 function filter() {
-  const wanted = search.value.trim().toLowerCase();
-  const status = document.querySelector(".filters :checked").id.slice(2);
+  const wanted = filters.querySelector(".search").value.trim().toLowerCase();
+  const wantedStatus = filters.querySelector(":checked").value;
   let shown = 0;
-  for (const { cell, words } of cells) {
-    cell.hidden = !words.includes(wanted);
-    shown += !cell.hidden && (status === "all" || cell.dataset.status === status);
+  for (const { cell, status, words } of cells) {
+    const fits = words.includes(wanted) && (wantedStatus === "" || status === wantedStatus);
+    cell.classList.toggle("off", !fits);
+    shown += fits;
   }
   none.hidden = shown > 0 || cells.length === 0;
 }
 
-search.hidden = false;
-document.querySelector(".filters").addEventListener("input", filter);
-document.querySelector(".filters").addEventListener("submit", (event) => event.preventDefault());
+filters.hidden = false;
+filters.addEventListener("input", filter);
+filters.addEventListener("submit", (event) => event.preventDefault());
+if (filters.querySelector(".search").value || filters.querySelector(":checked").value) filter(); // a reload keeps them
+
+// The whole prompt shows with the rest of the record.
+document.addEventListener("toggle", ({ target }) => target.closest(".cell")?.classList.toggle("open", target.open), true);

@@ -17,7 +17,7 @@ from reelsweep.tasks.manifest.columns import MANIFEST
 from reelsweep.tasks.manifest.regions import Region, live_region, successor_start
 from reelsweep.tasks.manifest.rows import manifest_rows
 from reelsweep.tasks.manifest.settle import is_settled, settle
-from reelsweep.tasks.manifest.sink import Sink
+from reelsweep.tasks.manifest.sink import GROUP_ROWS, Sink
 
 
 def write(path: Path, make: Any, successes: int, rows: int = 200) -> bytes:
@@ -78,6 +78,22 @@ def test_a_settled_file_is_what_a_first_writing_gives(make: Any, tmp_path: Path,
     assert is_settled(path)
     assert path.read_bytes() == fresh
     assert [entry.name for entry in tmp_path.iterdir() if entry.name.startswith(".")] == []
+
+
+def test_a_column_that_comes_late_spoils_no_kept_page(make: Any, tmp_path: Path) -> None:
+    """Rows that are written again under wider columns leave the predecessor's pages where they were."""
+    path = tmp_path / "m.parquet"
+    old = write(path, make, 100)
+    kept = live_region(path)
+    row = next(manifest_rows(make.line(0)))
+    with Sink(path, MANIFEST) as sink:
+        for _ in range(GROUP_ROWS + 1):
+            sink.add(row)
+        sink.add({**row, "param_late": 1, "params": '{"late":1,"temperature":0.5}'})
+        sink.finish({})
+    replace_durably(path)
+    assert pages(path.read_bytes(), kept) == pages(old, kept)
+    assert pq.read_table(path)["param_late"].to_pylist() == [None] * (GROUP_ROWS + 1) + [1]
 
 
 def test_a_file_that_outgrows_its_place_is_whole(make: Any, tmp_path: Path) -> None:
