@@ -131,8 +131,6 @@ async def _fetch(job: _Job) -> None:
             async with job.client.slots:
                 return await _try_once(job)
         except DownloadError as error:
-            if job.part.is_complete:
-                return None
             if pause_s is None or not error.retryable:
                 raise
             pause_s = max(pause_s, min(job.wait_s, job.limits.retry_after_max_s))

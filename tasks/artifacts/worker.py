@@ -115,7 +115,10 @@ class Worker:
     def _reply(self, within_s: float) -> Reply:
         line, give_up_at = b"", time.monotonic() + within_s
         while not line.endswith(b"\n"):
-            self._socket.settimeout(max(0.001, give_up_at - time.monotonic()))
+            left_s = give_up_at - time.monotonic()
+            if left_s <= 0:
+                raise TimeoutError
+            self._socket.settimeout(left_s)
             block = self._socket.recv(1 << 16)
             line += block
             if not block or len(line) > MAX_REPLY_BYTES:

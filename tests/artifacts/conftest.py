@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import struct
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -230,6 +231,23 @@ def render() -> Callable[..., bytes]:
         return made[look]
 
     return render
+
+
+@pytest.fixture(scope="session")
+def index_first() -> Callable[[bytes], bytes]:
+    """`index_first(mp4)`: its index before its media data, whose box runs to the end of the file."""
+
+    def index_first(clip: bytes) -> bytes:
+        media, index = clip.index(b"mdat") - 4, clip.index(b"moov") - 4
+        moved = bytearray(clip[index:])
+        at = moved.index(b"stco") + 8
+        (count,) = struct.unpack_from(">I", moved, at)
+        for entry in range(at + 4, at + 4 + 4 * count, 4):
+            (offset,) = struct.unpack_from(">I", moved, entry)
+            struct.pack_into(">I", moved, entry, offset + len(moved))
+        return clip[:media] + bytes(moved) + struct.pack(">I4s", 0, b"mdat") + clip[media + 8 : index]
+
+    return index_first
 
 
 @pytest.fixture(scope="session")

@@ -185,7 +185,7 @@ async def test_a_cancelled_download_keeps_what_came(client, files, server, answe
     head = answer(200, CLIP, {"ETag": '"v1"'}, cut_after=400_000, hangs=True)
     server.handler = lambda request: head
     task = asyncio.create_task(download(URL, part, client=client, limits=AT_ONCE))
-    while not part.exists():  # noqa: ASYNC110 - the first bytes on the disk are the event
+    while not part.exists():
         await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -128,6 +128,19 @@ async def test_a_truncated_clip_is_invalid(prober, render, save) -> None:
         await prober.probe(save(clip[: len(clip) // 2]))
 
 
+@pytest.mark.parametrize(
+    "look", [{}, {"codec": "mpeg4", "options": ()}, {"codec": "libvpx-vp9", "options": VP9["options"]}]
+)
+async def test_a_cut_that_only_the_last_picture_feels_is_noticed(
+    prober, render, index_first, save, look
+) -> None:
+    """Twenty bytes less than the pictures need, in a file whose boxes and tables all fit."""
+    whole = index_first(render(**look))
+    assert (await prober.probe(save(whole))).num_frames == 24
+    with pytest.raises(InvalidVideo):
+        await prober.probe(save(whole[:-20]))
+
+
 async def test_zeros_in_the_middle_of_a_clip_are_noticed(prober, render, save) -> None:
     """A hole in the media data, which libav conceals when it is let, spoils the clip."""
     clip = bytearray(render())
