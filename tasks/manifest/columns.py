@@ -109,7 +109,7 @@ MANIFEST: tuple[Column, ...] = (
     ),
     Column("usage_completion_tokens", INTEGER, "tokens of the answer, likewise"),
     Column("created_at", INSTANT, "when the row was first planned", "UTC", nullable=False),
-    Column("started_at", INSTANT, "when the request was first sent", "UTC"),
+    Column("started_at", INSTANT, "when the deciding attempt was sent", "UTC"),
     Column("first_event_at", INSTANT, "first sign of the deciding attempt's stream", "UTC"),
     Column("completed_at", INSTANT, "end of the deciding attempt", "UTC"),
     Column("generation_s", NUMBER, "from the deciding POST to its end", "s"),
