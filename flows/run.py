@@ -91,7 +91,7 @@ async def _drive(run: OpenRun, tracker: Tracker) -> None:
 
     async def make_one(spec: GenerationSpec) -> RowEnd:
         tracker.begin()
-        if context.is_too_dear(spec) and spec.request_fingerprint not in run.standings:
+        if context.is_too_dear(spec) and run.is_to_buy(spec.request_fingerprint):
             end = await skip_for_budget(spec, context)
             tracker.end(spec.prompt_id, end)
             return end

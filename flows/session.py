@@ -85,6 +85,11 @@ class OpenRun:
             return frozenset()
         return frozenset(spec.follows for spec in self.prepared.plan.specs() if spec.follows)
 
+    def is_to_buy(self, fingerprint: str) -> bool:
+        """Whether nothing was paid for this generation when the run began."""
+        standing = self.standings.get(fingerprint)
+        return standing is None or standing.next_step == "buy"
+
     def _is_open(self, fingerprint: str) -> bool:
         options = self.prepared.options
         standing = self.standings.get(fingerprint)
