@@ -9,14 +9,20 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from reelsweep.flows.session import CODE_VERSION, OpenRun
+from reelsweep.tasks.ledger.records import AttemptRecord, Line
 from reelsweep.tasks.manifest.publisher import Publisher
 from reelsweep.tasks.manifest.write import Published
+
+
+Publish = Callable[
+    [Callable[[], Iterable[Line]], Callable[[], Iterable[AttemptRecord]], Mapping[str, str]], Published
+]
 
 
 @dataclass(slots=True)
@@ -25,25 +31,29 @@ class Manifesting:
 
     run: OpenRun
     _publisher: Publisher = field(init=False)
-    _busy: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _going: asyncio.Task[Published] | None = None
 
     def __post_init__(self) -> None:
         self._publisher = Publisher(self.run.out, time.monotonic)
 
     async def publish(self) -> Published:
-        """Write every file now."""
-        async with self._busy:
-            return await asyncio.to_thread(self._publish)
+        """Write every file as it stays, at the end of the run."""
+        return await asyncio.to_thread(self._write, self._publisher.publish)
 
-    async def publish_if_due(self) -> None:
-        """Write every file when the last time is long enough ago (50 times what it took)."""
-        if self._publisher.due(time.monotonic()):
-            await self.publish()
+    def refresh_if_due(self) -> None:
+        """Write every file beside the run when the last time is long enough ago (50 times what it took)."""
+        if self._publisher.due(time.monotonic()) and (self._going is None or self._going.done()):
+            self._going = asyncio.create_task(asyncio.to_thread(self._write, self._publisher.refresh))
 
-    def _publish(self) -> Published:
+    async def rest(self) -> None:
+        """Wait for a refresh under way; raises what it met."""
+        if self._going is not None:
+            await self._going
+
+    def _write(self, publish: Publish) -> Published:
         context = self.run.context
         with manifest_lock(self.run.out):
-            return self._publisher.publish(
+            return publish(
                 lambda: context.ledger.lines(context.out_id),
                 lambda: context.ledger.attempt_lines(context.out_id),
                 _facts(self.run),

@@ -124,5 +124,5 @@ async def _watch(tracker: Tracker, manifesting: Manifesting, board: Board) -> No
         progress = tracker.progress()
         display.update(progress)
         await board.update(progress)
-        await manifesting.publish_if_due()
+        manifesting.refresh_if_due()
         await asyncio.sleep(REFRESH_S)

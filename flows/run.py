@@ -67,6 +67,7 @@ async def run_prepared(prepared: Prepared) -> RunSummary:
         async with watch(tracker, manifesting, board):
             await _drive(run, tracker)
         tally = await run.context.ledger.tally(run.context.out_id, run.run_id)
+        await manifesting.rest()
         await manifesting.publish()
         summary = _summary(run, tracker, tally, started)
         await run.context.ledger.end_run(
