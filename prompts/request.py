@@ -64,6 +64,9 @@ class GenerationSpec:
         return n if isinstance(n, int) else 1
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
 def payload_json(payload: Mapping[str, Json]) -> str:
     """The payload as JSON text that keeps every order and every digit: `json.loads` gives it back."""
     return value_json(dict(payload))
@@ -71,7 +74,7 @@ def payload_json(payload: Mapping[str, Json]) -> str:
 
 def value_json(value: Json) -> str:
     """Any value as compact JSON text, in its own order. ValueError for NaN and infinities."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def url_query(payload: Mapping[str, Json]) -> dict[str, str]:

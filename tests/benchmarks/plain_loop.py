@@ -21,20 +21,20 @@ from httpx_sse import aconnect_sse
 MARK = "]("
 
 
-async def one(generations: httpx.AsyncClient, downloads: httpx.AsyncClient, out: Path, idx: int) -> float:
-    """One generation; how long its stream was open, in seconds."""
+async def one(
+    generations: httpx.AsyncClient, downloads: httpx.AsyncClient, out: Path, idx: int
+) -> tuple[float, float]:
+    """One generation; when its stream began and ended."""
     body = {"model": "sora-2", "messages": [{"role": "user", "content": f"prompt {idx}"}], "seed": idx}
     said = ""
     started = time.monotonic()
-    async with aconnect_sse(
-        generations, "POST", "chat/completions", json={**body, "stream": True}
-    ) as events:
+    async with aconnect_sse(generations, "POST", "chat/completions", json={**body, "stream": True}) as events:
         async for event in events.aiter_sse():
             if event.data == "[DONE]":
                 break
             for choice in json.loads(event.data)["choices"]:
                 said += choice["delta"].get("content") or ""
-    open_s = time.monotonic() - started
+    ended = time.monotonic()
     url = said.partition(MARK)[2].partition(")")[0]
     digest, part = hashlib.sha256(), out / f"{idx}.part"
     async with downloads.stream("GET", url) as response:
@@ -43,13 +43,13 @@ async def one(generations: httpx.AsyncClient, downloads: httpx.AsyncClient, out:
                 digest.update(chunk)
                 file.write(chunk)
     part.replace(out / f"{digest.hexdigest()}.mp4")
-    return open_s
+    return started, ended
 
 
 async def main(base_url: str, out: Path, number: int, concurrency: int) -> None:
     """`number` generations, `concurrency` at a time."""
     todo = iter(range(number))
-    open_s = 0.0
+    streams: list[tuple[float, float]] = []
     fresh = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     async with (
         httpx.AsyncClient(base_url=base_url, limits=fresh, timeout=600, trust_env=False) as generations,
@@ -57,17 +57,14 @@ async def main(base_url: str, out: Path, number: int, concurrency: int) -> None:
     ):
 
         async def work() -> None:
-            nonlocal open_s
             for idx in todo:
-                took_s = await one(generations, downloads, out, idx)
-                open_s += took_s
+                streams.append(await one(generations, downloads, out, idx))
 
-        started = time.monotonic()
         await asyncio.gather(*(work() for _ in range(concurrency)))
-        elapsed_s = time.monotonic() - started
     used = resource.getrusage(resource.RUSAGE_SELF)
-    busy = open_s / (elapsed_s * concurrency)
-    print(json.dumps({"cpu_s": used.ru_utime + used.ru_stime, "elapsed_s": elapsed_s, "slots_busy": busy}))
+    span_s = max(ended for _, ended in streams) - min(started for started, _ in streams)
+    busy = sum(ended - started for started, ended in streams) / (span_s * concurrency)
+    print(json.dumps({"cpu_s": used.ru_utime + used.ru_stime, "slots_busy": busy}))
 
 
 if __name__ == "__main__":
