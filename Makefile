@@ -39,7 +39,10 @@ picture: .venv/ready ## draw README.jpg from the example's clips
 bench: .venv/ready ## the budgets that are measured
 	@$(BIN)/python -m pytest -q -m bench tests/benchmarks
 
+chaos: .venv/ready ## 200 kills over thousands of generations, then the bill (half an hour; KILLS, ROUNDS)
+	@$(BIN)/python tests/chaos/chaos.py --kills $(or $(KILLS),200) --rounds $(or $(ROUNDS),50)
+
 clean: ## take .venv and the runs away
 	@rm -rf .venv runs build dist *.egg-info
 
-.PHONY: help demo lint test docs picture bench clean
+.PHONY: help demo lint test docs picture bench chaos clean

@@ -83,6 +83,8 @@ class Campaign:
     ledger: str
     seed: int = 0
     slots: int = SLOTS
+    faults: bool = True
+    """Whether some prompts ask for a fault."""
     options: dict[str, Any] = field(default_factory=dict)
     kills: list[Kill] = field(default_factory=list)
     missed: int = 0
@@ -103,7 +105,8 @@ class Campaign:
         """Append rows: two in three name a task id early, so that they can be recovered."""
         with self.table.open("a") as file:
             for idx in range(self.num_rows, self.num_rows + number):
-                fault = {0: "[[fault=cut_task]] ", 1: "[[fault=no_video]] "}.get(idx % 60, "")
+                asked = {0: "[[fault=cut_task]] ", 1: "[[fault=no_video]] "}.get(idx % 60, "")
+                fault = asked if self.faults else ""
                 prompt = f"{fault}clip {idx} of {self.folder.name}"
                 row = {"prompt": prompt, "seed": idx, "model": MODELS[idx % 3 != 1]}
                 file.write(json.dumps(row) + "\n")
@@ -146,7 +149,7 @@ class Campaign:
             "nth": self.random.randint(1, 4),
             "port": urlsplit(self.sandbox.base_url).port,
             "delay_s": self.random.uniform(0.05, STREAM_S) if step == "stream" else 0,
-            "crowd": self.random.choice((0, *(CROWD + 2,) * 3, *(CROWD + 4,) * 4)),
+            "crowd": min(self.slots + 2, self.random.choice((0, *(CROWD + 2,) * 3, *(CROWD + 4,) * 4))),
         }
 
     def _look(self, aim: str) -> Kill:

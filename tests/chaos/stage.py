@@ -142,7 +142,8 @@ def read_ledger(url: str) -> list[Seen]:
 
 
 _ATTEMPTS = text(
-    "SELECT a.attempt_id, r.run_id, r.state, a.run_id, g.request_fingerprint, g.status, a.state, a.kind, a.status,"
+    "SELECT a.attempt_id, r.run_id, r.state, a.run_id, g.request_fingerprint, g.status, a.state,"
+    " a.kind, a.status,"
     " a.idempotency_key, a.gateway_task_id, a.status_url, a.billed, COALESCE(a.cost_musd, 0),"
     " COALESCE(a.reserved_musd, 0), v.sha256, v.file_name"
     " FROM attempts a JOIN generations g ON g.generation_id = a.generation_id"
