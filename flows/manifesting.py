@@ -19,7 +19,6 @@ from reelsweep.tasks.ledger.records import AttemptRecord, Line
 from reelsweep.tasks.manifest.publisher import Publisher
 from reelsweep.tasks.manifest.write import Published
 
-
 Publish = Callable[
     [Callable[[], Iterable[Line]], Callable[[], Iterable[AttemptRecord]], Mapping[str, str]], Published
 ]
