@@ -58,11 +58,11 @@ def as_objects(value: Json) -> list[JsonObject]:
 
 
 def as_int(value: Json) -> int | None:
-    """A whole number, also where it came as a float or as digits."""
+    """A whole number of 64 bits, also where it came as a float or as digits."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
-        return value
+        return value if abs(value) < 1 << 63 else None
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return int(value)
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 16:
@@ -75,7 +75,7 @@ def as_percent(value: Json) -> float | None:
     if isinstance(value, str):
         match = _NUMBER.fullmatch(value)
         number = float(match[1]) if match else None
-    elif isinstance(value, bool) or not isinstance(value, int | float):
+    elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
         return None
     else:
         number = float(value) * 100 if isinstance(value, float) and 0 < value < 1 else float(value)

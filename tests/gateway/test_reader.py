@@ -197,6 +197,20 @@ def test_usage_and_names_are_kept(stream: Stream, piece: Piece) -> None:
     assert (bare.served_model, bare.system_fingerprint) == (None, None)
 
 
+@pytest.mark.parametrize("number", ["9" * 4000, "-" + "9" * 4000, "1e999", "-1e999", "NaN", "true", "1.5"])
+def test_no_number_is_too_odd(number: str) -> None:
+    """Numbers beyond every type are read past, wherever a number is looked for."""
+    fields = f'"progress": {number}, "index": {number}, "code": {number}, "status_code": {number}'
+    usage = f'"usage": {{"prompt_tokens": {number}, "completion_tokens": {number}}}'
+    for body in (
+        f'{{"status": "queued", {fields}}}',
+        f'{{"choices": [{{{fields}}}], {usage}, "error": {{{fields}}}}}',
+    ):
+        outcome = read_body(body.encode())
+        assert all(0 <= percent <= 100 for percent in outcome.progress)
+        assert abs(outcome.usage.prompt_tokens or 0) < 1 << 63
+
+
 @pytest.mark.parametrize(
     ("cut", "error_type"),
     [(None, "cut"), ("reset", "cut"), ("idle", "silence"), ("timeout", "timeout"), ("client", "interrupted")],
