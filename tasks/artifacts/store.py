@@ -39,7 +39,7 @@ class Store:
         Durable when it returns. A file that is already there is kept if its bytes are right, which also
         answers for a part that an earlier call has moved.
         """
-        file_name = self._file_name(sha256, suffix)
+        file_name = self.file_name(sha256, suffix)
         target = self.out / file_name
         with trouble("store", target):
             if target.exists() and sha256_of(target) == sha256:
@@ -58,7 +58,7 @@ class Store:
 
     def file_name(self, sha256: str, suffix: str) -> str:
         """The name, relative to OUT, that `place` will give."""
-        return self._file_name(sha256, suffix)
+        return f"videos/{_checked(SHA256, sha256)[:2]}/{sha256}{_checked(SUFFIX, suffix)}"
 
     def reject(self, part: Path, sha256: str) -> str:
         """Keep bytes that are no clip as `rejected/<sha256>`, out of the data set; returns that name."""
@@ -112,9 +112,6 @@ class Store:
 
     def _part_name(self, attempt_id: str, choice_idx: int) -> str:
         return f"{_checked(ATTEMPT_ID, attempt_id)}-{choice_idx:d}"
-
-    def _file_name(self, sha256: str, suffix: str) -> str:
-        return f"videos/{_checked(SHA256, sha256)[:2]}/{sha256}{_checked(SUFFIX, suffix)}"
 
     def _find(self, folder: Path, sha256: str) -> str | None:
         _checked(SHA256, sha256)

@@ -147,6 +147,18 @@ def test_only_hashes_and_plain_suffixes_become_names(store: Store, sha256: str, 
         store.place(downloaded(store), sha256, suffix)
 
 
+def test_the_name_is_known_before_the_clip_has_it(store: Store) -> None:
+    """What is recorded before the rename is what the rename gives."""
+    assert store.file_name(SHA, ".mp4") == store.place(downloaded(store), SHA, ".mp4")
+
+
+def test_bytes_that_are_no_clip_are_kept_apart(store: Store) -> None:
+    """What was paid for can be looked at, and no data set picks it up."""
+    name = store.reject(downloaded(store), SHA)
+    assert files_of(store) == [name] == [f"rejected/{SHA}"]
+    assert store.find(SHA) is None
+
+
 def test_sweeping_keeps_what_is_still_wanted(store: Store) -> None:
     """Parts and notes of finished attempts go, those of unfinished ones stay."""
     for attempt_id in ("0001", "0002", "00020"):
