@@ -27,7 +27,7 @@ from reelsweep.tasks.ledger.link import open_link
 from reelsweep.tasks.ledger.locks import clear_lock
 from reelsweep.tasks.ledger.migrate import migrate, read_steps
 from reelsweep.tasks.ledger.place import FilePlace, ServerPlace, parse_place, prepare_file
-from reelsweep.tasks.ledger.reader import Reader
+from reelsweep.tasks.ledger.reader import Reader, Snapshot
 from reelsweep.tasks.ledger.records import (
     Answer,
     AttemptRecord,
@@ -306,11 +306,14 @@ class Ledger:
 
     def lines(self, out_id: str) -> Iterator[Line]:
         """Every line of an OUT from one state of the ledger; blocks, so iterate in a thread."""
-        return lines.stream_lines(lambda: open_link(self._place, "read"), out_id)
+        return lines.stream_lines(self._snapshot(), out_id)
 
     def attempt_lines(self, out_id: str) -> Iterator[AttemptRecord]:
         """Every POST of an OUT's generations, oldest first; blocks, so iterate in a thread."""
-        return lines.stream_attempts(lambda: open_link(self._place, "read"), out_id)
+        return lines.stream_attempts(self._snapshot(), out_id)
+
+    def _snapshot(self) -> Snapshot:
+        return Snapshot(lambda: open_link(self._place, "read"), str(self._place))
 
     def _moment(self) -> Moment:
         return Moment(now=self._clock(), uptime_s=self._uptime(), boot_id=self._boot_id)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import Any
 
-from reelsweep.tasks.ledger.link import Link
+from reelsweep.tasks.ledger.reader import Snapshot
 from reelsweep.tasks.ledger.reads import (
     ATTEMPT_COLUMNS,
     ATTEMPTS_JOINED,
@@ -20,7 +19,6 @@ from reelsweep.tasks.ledger.records import AttemptRecord, Line, PlanRow
 from reelsweep.tasks.ledger.schema import attempts, generations, outs, plan_rows
 from sqlalchemy import Connection, Select, bindparam, exists, func, select, tuple_
 
-T = TypeVar("T")
 _BATCH = 1_000
 _PLAN_FIELDS = tuple(field.name for field in fields(PlanRow))
 _OTHER_COLUMNS = (
@@ -35,31 +33,6 @@ _OTHER_COLUMNS = (
     plan_rows.c.created_at,
     plan_rows.c.last_plan_hash,
 )
-
-
-class Snapshot:
-    """One state of the ledger on a connection and a thread of its own, until it is closed."""
-
-    def __init__(self, connect: Callable[[], Link]) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger-snapshot")
-        try:
-            self._link = self._thread.submit(connect).result()
-            self._thread.submit(self._link.begin).result()
-        except BaseException:
-            self._thread.shutdown()
-            raise
-
-    def read(self, call: Callable[[Connection], T]) -> T:
-        """Ask something of it."""
-        return self._thread.submit(self._link.apply, call).result()
-
-    def close(self) -> None:
-        """Let the state go."""
-        try:
-            self._thread.submit(self._link.rollback).result()
-            self._thread.submit(self._link.close).result()
-        finally:
-            self._thread.shutdown()
 
 
 class _Lines:
@@ -118,9 +91,8 @@ class _Lines:
         return cost and 0, reserved and 0
 
 
-def stream_lines(connect: Callable[[], Link], out_id: str) -> Iterator[Line]:
-    """Every line of an OUT, from one state of the ledger, a thousand at a time."""
-    snapshot = Snapshot(connect)
+def stream_lines(snapshot: Snapshot, out_id: str) -> Iterator[Line]:
+    """Every line of an OUT, a thousand at a time; closes the snapshot."""
     try:
         lines = snapshot.read(lambda conn: _Lines(conn, out_id))
         for in_plan in (True, False):
@@ -132,9 +104,8 @@ def stream_lines(connect: Callable[[], Link], out_id: str) -> Iterator[Line]:
         snapshot.close()
 
 
-def stream_attempts(connect: Callable[[], Link], out_id: str) -> Iterator[AttemptRecord]:
-    """Every POST of an OUT's generations, oldest first, from one state of the ledger."""
-    snapshot = Snapshot(connect)
+def stream_attempts(snapshot: Snapshot, out_id: str) -> Iterator[AttemptRecord]:
+    """Every POST of an OUT's generations, oldest first; closes the snapshot."""
     try:
         run_facts = snapshot.read(read_runs)
         after = ""

@@ -1,4 +1,4 @@
-"""The one reader: questions from any thread or event loop, each answered from one state of the ledger."""
+"""Reading beside the writer: questions from any thread or event loop, each answered from one state."""
 
 from __future__ import annotations
 
@@ -70,3 +70,38 @@ class Reader:
         if link is not None:
             with suppress(Exception):
                 link.close()
+
+
+class Snapshot:
+    """One state of the ledger on a connection and a thread of its own, from the first `read` to `close`."""
+
+    def __init__(self, connect: Callable[[], Link], place: str) -> None:
+        self._connect = connect
+        self._place = place
+        self._link: Link | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger-snapshot")
+
+    def read(self, call: Callable[[Connection], T]) -> T:
+        """Ask something of it. Raises TroubleError."""
+        return self._thread.submit(self._read, call).result()
+
+    def close(self) -> None:
+        """Let the state go."""
+        self._thread.submit(self._disconnect)
+        self._thread.shutdown()
+
+    def _read(self, call: Callable[[Connection], T]) -> T:
+        try:
+            if self._link is None:
+                self._link = self._connect()
+                self._link.begin()
+            return self._link.apply(call)
+        except Exception as error:
+            raise trouble(error, self._place) if is_database_error(error) else error from error
+
+    def _disconnect(self) -> None:
+        if self._link is not None:
+            with suppress(Exception):
+                self._link.rollback()
+            with suppress(Exception):
+                self._link.close()

@@ -21,12 +21,12 @@ _MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "Restore it from a copy, or move it away and run `reelsweep reconcile --rebuild`.",
     ),
     (
-        ("readonly", "read-only"),
+        ("readonly", "read-only", "errno 13]", "errno 30]"),
         "it cannot be written to",
         "Make the folder and the file writable, or choose another place with --out or --ledger.",
     ),
     (
-        ("unable to open",),
+        ("unable to open", "errno 2]", "errno 17]", "errno 20]"),
         "it cannot be opened",
         "Check that the folder exists and is writable, or choose another place with --out or --ledger.",
     ),

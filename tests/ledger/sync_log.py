@@ -7,13 +7,12 @@ without a tracer, on any machine. Prints the log as JSON: "write", "sync" and "p
 
 from __future__ import annotations
 
+import _sqlite3
 import asyncio
 import ctypes
 import json
 import sys
 from typing import Any
-
-import _sqlite3
 
 LOG: list[str] = []
 _KEPT: list[Any] = []
@@ -55,9 +54,7 @@ _Open = ctypes.CFUNCTYPE(
     ctypes.c_int,
     ctypes.c_void_p,
 )
-_Write = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
-)
+_Write = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_int64)
 _Sync = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int)
 
 
@@ -118,9 +115,7 @@ async def main(url: str, batches: int) -> None:
             *(
                 ledger.claim(
                     "gateway",
-                    ClaimRequest(
-                        run_id="run", request_fingerprint=name, body_sha256="b", price_max_musd=1
-                    ),
+                    ClaimRequest(run_id="run", request_fingerprint=name, body_sha256="b", price_max_musd=1),
                 )
                 for name in asked
             )

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -186,6 +187,21 @@ async def test_a_reader_buries_the_dead(database: Any, make: Any) -> None:
     assert await reader.bury_dead() == 1
     assert (await reader.tally("out")).counts == {"unknown": 1, "planned": 2}
     assert json.loads(json.dumps((await reader.runs())[0]["settings"])) == {"limit": 3}
+
+
+async def test_locks_leave_no_files(sqlite: Any, make: Any) -> None:
+    """Neither an ended run nor a buried one leaves its lock file in OUT."""
+    ended, dead = await make.start(sqlite.open()), sqlite.open()
+    await dead.start_run(make.run("dead"))
+    assert len(_lock_files(sqlite)) == 2
+    dead.close()
+    assert await ended.bury_dead() == 1
+    await ended.end_run("run", exit_code=0, summary={})
+    assert _lock_files(sqlite) == []
+
+
+def _lock_files(sqlite: Any) -> list[Path]:
+    return list(Path(sqlite.url.removeprefix("sqlite:///")).parent.glob(".*/*.lock"))
 
 
 async def test_two_live_runs_share_the_work(database: Any, make: Any) -> None:

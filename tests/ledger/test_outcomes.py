@@ -134,6 +134,20 @@ async def test_a_second_success_is_surplus_with_its_cost(database: Any, make: An
     assert (await ledger.spend()).settled_musd == 160
 
 
+async def test_a_late_outcome_leaves_the_claim_of_who_is_sending(database: Any, make: Any) -> None:
+    """An old POST's refusal arrives while another run has bought the row again: still that run's row."""
+    stalled = await make.start(database.open())
+    first = await make.buy(stalled)
+    database.expire("run")
+    other = database.open()
+    await other.start_run(make.run("other"))
+    await make.buy(other, run_id="other", allow=frozenset({"unknown"}))
+    await stalled.answer(first.attempt_id, make.throttled())
+    assert (await make.standing(stalled)).next_step == "wait"
+    (row,) = database.sql("SELECT run_id FROM generations WHERE request_fingerprint = 'f0'")
+    assert row.run_id == "other"
+
+
 async def test_a_second_result_is_taken_when_the_first_is_no_good(database: Any, make: Any) -> None:
     """What was paid for twice is not lost because the first of the two did not decode."""
     ledger = await make.start(database.open())
