@@ -14,6 +14,7 @@ import httpx
 from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.gateway.client import BodyReader, Exchange, cut_outcome, post
 from reelsweep.tasks.gateway.fold import Reader
+from reelsweep.tasks.gateway.hide import hide, hide_text
 from reelsweep.tasks.gateway.outcome import Outcome
 from reelsweep.tasks.ledger.records import Claim
 from reelsweep.tasks.purchase.ask import ask_until_ended, can_ask
@@ -43,7 +44,7 @@ async def buy(
     """Send one claimed POST and bring its attempt to an end."""
     exchange = Exchange()
     try:
-        outcome = await _post(spec, context, claim, body, exchange)
+        outcome = hide(await _post(spec, context, claim, body, exchange), context.key)
     except asyncio.CancelledError:
         await asyncio.shield(_interrupted(context, claim, exchange))
         raise
@@ -76,8 +77,8 @@ async def _post(
         if first is not None or reader.task_id or reader.status_url:
             await context.ledger.note(
                 claim.attempt_id,
-                task_id=reader.task_id,
-                status_url=reader.status_url,
+                task_id=hide_text(reader.task_id, context.key),
+                status_url=hide_text(reader.status_url, context.key),
                 first_event_at=first,
             )
 

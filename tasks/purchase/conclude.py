@@ -11,6 +11,7 @@ from dataclasses import replace
 from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.gateway.client import Tape
 from reelsweep.tasks.gateway.explain import manifest_status_of
+from reelsweep.tasks.gateway.hide import hide
 from reelsweep.tasks.gateway.outcome import Choice, Outcome
 from reelsweep.tasks.gateway.transcript import scrub, scrub_text
 from reelsweep.tasks.ledger.records import Answer, ManifestStatus, ResultRecord
@@ -156,7 +157,8 @@ def _count(context: RunContext, spec: GenerationSpec, outcome: Outcome, end: Row
 
 
 def _without_secrets(outcome: Outcome, context: RunContext) -> Outcome:
-    """A gateway that repeats the key in its error must not get it into a file."""
-    if not context.key or not outcome.error_message:
-        return outcome
-    return replace(outcome, error_message=scrub_text(outcome.error_message, [context.key]))
+    """A gateway that repeats the key must not get it into a file."""
+    hidden = hide(outcome, context.key)
+    if not context.key or not hidden.error_message:
+        return hidden
+    return replace(hidden, error_message=scrub_text(hidden.error_message, [context.key]))
