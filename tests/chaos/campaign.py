@@ -27,7 +27,7 @@ PRICE_MUSD = 100_000
 SLOTS = 12
 """Sends in flight for each model."""
 MODELS = ("sandbox-video", "sandbox-video-task")
-STREAM_S = 1.0
+STREAM_S = 1.5
 CROWD = 10
 """POSTs that must be open for a kill to count as one in a crowd."""
 SPARE = 90
@@ -146,10 +146,10 @@ class Campaign:
     def _trap(self, step: str) -> dict[str, Any]:
         return {
             "step": step,
-            "nth": self.random.randint(1, 4),
+            "nth": self.random.randint(1, 3),
             "port": urlsplit(self.sandbox.base_url).port,
             "delay_s": self.random.uniform(0.05, STREAM_S) if step == "stream" else 0,
-            "crowd": min(self.slots + 2, self.random.choice((0, *(CROWD + 2,) * 3, *(CROWD + 4,) * 4))),
+            "crowd": min(self.slots + 2, self.random.choice((0, CROWD, *(CROWD + 2,) * 4))),
         }
 
     def _look(self, aim: str) -> Kill:

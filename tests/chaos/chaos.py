@@ -40,7 +40,7 @@ def kill_and_continue(folder: Path, runs: Runs, ledger: str, kills: int, seed: i
     began = time.monotonic()
     with SandboxServer(chaotic(seed), bill=folder / "bill.jsonl") as sandbox:
         campaign = Campaign(folder=folder, runs=runs, sandbox=sandbox, ledger=ledger, seed=seed)
-        campaign.add_rows(1000)
+        campaign.add_rows(300)
         with Looker(campaign.out / "manifest.parquet") as looker:
             while len(campaign.kills) < kills:
                 _round(campaign)

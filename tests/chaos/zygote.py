@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from reelsweep.flows.bulk import bulk
 from reelsweep.flows.summary import RunStopped
 from reelsweep.tasks.purchase.context import CONTEXTS
 
+PATIENCE_S = 4.0
 PART = f"{os.sep}videos{os.sep}.part{os.sep}"
 
 
@@ -31,10 +33,11 @@ class Trap:
     def __init__(self, step: str, nth: int, port: int, delay_s: float, crowd: int) -> None:
         self.step, self.nth, self.port, self.delay_s, self.crowd = step, nth, port, delay_s, crowd
         self._seen = 0
+        self._since: float | None = None
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
         """Python's audit hook."""
-        if not self._is_occasion(event, arguments) or num_in_flight() < self.crowd:
+        if not self._is_occasion(event, arguments) or not self._is_armed():
             return
         self._seen += 1
         if self._seen != self.nth:
@@ -43,6 +46,11 @@ class Trap:
             threading.Timer(self.delay_s, die).start()
         else:
             die()
+
+    def _is_armed(self) -> bool:
+        """Whether enough is in flight, or enough was waited for that."""
+        self._since = self._since or time.monotonic()
+        return num_in_flight() >= self.crowd or time.monotonic() > self._since + PATIENCE_S
 
     def _is_occasion(self, event: str, arguments: tuple[Any, ...]) -> bool:
         match self.step, event:
