@@ -37,7 +37,8 @@ def tidy_url(text: str) -> str | None:
     """An absolute http(s) address or a path from the root, or None for anything else."""
     if len(text) > MAX_URL_CHARS:
         return None
-    url = _trim(_ENTITY.sub(lambda match: _ENTITIES[match[0]], text.strip()))
+    url = _ENTITY.sub(lambda match: _ENTITIES[match[0]], text.strip())
+    url = _trim(url.partition("\\")[0])
     if url.startswith("//"):
         url = f"https:{url}"
     if len(url) < 2 or BREAK in url or any(char.isspace() or ord(char) < 32 for char in url):

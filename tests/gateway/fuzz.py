@@ -187,9 +187,15 @@ def _joined(text: str) -> list[list[str]]:
 
 
 def _unescaped(text: str) -> str:
-    text = re.sub(r"\\u([0-9a-fA-F]{4})", lambda match: chr(int(match[1], 16)), text)
-    text = text.replace("\\/", "/").replace('\\"', '"').replace("\\n", "\n").replace("\\\\", "\\")
+    text = re.sub(r"\\(?:u([0-9a-fA-F]{4})|(.))", _unescape, text, flags=re.DOTALL)
+    text = text.replace("\\/", "/")
     return text.replace("&amp;", "&").replace("&#38;", "&").replace("&quot;", '"').replace("&#39;", "'")
+
+
+def _unescape(match: re.Match[str]) -> str:
+    if match[1]:
+        return chr(int(match[1], 16))
+    return {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}.get(match[2], match[2])
 
 
 def fuzz(num_inputs: int, seed: int, *, report_every: int = 0) -> Tally:

@@ -86,6 +86,7 @@ def test_a_draft_is_known_and_never_the_result(stream: Stream, piece: Piece) -> 
         ),
         (f"Done.\n```json\n{json.dumps({'video_url': VIDEO})}\n```", VIDEO),
         (f"https://{'a' * 9000}.example.com/v.mp4", None),
+        (f"{VIDEO}\\n\\nmore", VIDEO),
         ("http://[bad/v.mp4", None),
         ("javascript:alert(1)//v.mp4", None),
     ],
