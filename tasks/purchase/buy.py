@@ -46,7 +46,7 @@ async def buy(
     try:
         outcome = hide(await _post(spec, context, claim, body, exchange), context.key)
     except asyncio.CancelledError:
-        await asyncio.shield(_interrupted(context, claim, exchange))
+        await asyncio.shield(_interrupted(spec, context, claim, exchange))
         raise
     if exchange.answered:
         context.heard()
@@ -105,13 +105,13 @@ async def _post(
     )
 
 
-async def _interrupted(context: RunContext, claim: Claim, exchange: Exchange) -> None:
+async def _interrupted(spec: GenerationSpec, context: RunContext, claim: Claim, exchange: Exchange) -> None:
     """Cancelled in mid-POST: withdrawn when nothing left; else recorded as far as it came, mostly unknown."""
     if not exchange.sent:
         context.uncount_post()
         await context.ledger.withdraw(claim.attempt_id, "cancelled before the request began")
         return
-    await cut_short(context, claim.attempt_id, cut_outcome(exchange, "client"), exchange.tape)
+    await cut_short(spec, context, claim.attempt_id, cut_outcome(exchange, "client"), exchange.tape)
 
 
 async def _never_left(context: RunContext, claim: Claim, outcome: Outcome, sent_at: float) -> Bought:

@@ -6,6 +6,7 @@ the outcome is durable before a download, a file's hash before its rename, the r
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from reelsweep.prompts.request import GenerationSpec
@@ -55,24 +56,22 @@ async def _keep(
     return await keep_results(spec, context, attempt_id, outcome, tape)
 
 
-async def cut_short(context: RunContext, attempt_id: str, outcome: Outcome, tape: Tape) -> None:
+async def cut_short(
+    spec: GenerationSpec, context: RunContext, attempt_id: str, outcome: Outcome, tape: Tape
+) -> None:
     """Record an attempt that this side cut off: what was seen is kept, nothing is fetched now."""
     outcome = _without_secrets(outcome, context)
     status = "in_progress" if outcome.status == "succeeded" else manifest_status_of(outcome)
-    await context.ledger.answer(
-        attempt_id,
-        Answer(
-            outcome=outcome,
-            manifest_status=status,
-            billed=outcome.billed,
-            cost_musd=None,
-            transcript=_keep_transcript(context, attempt_id, tape),
-        ),
-    )
+    await context.ledger.answer(attempt_id, _answer(spec, context, attempt_id, outcome, status, tape))
 
 
 async def keep_results(
-    spec: GenerationSpec, context: RunContext, attempt_id: str, outcome: Outcome, tape: Tape | None
+    spec: GenerationSpec,
+    context: RunContext,
+    attempt_id: str,
+    outcome: Outcome,
+    tape: Tape | None,
+    known: Sequence[ResultRecord] = (),
 ) -> RowEnd:
     """Fetch what the choices name and settle: from here on only bytes can be missing, never money."""
     if spec.output == "text":
@@ -83,7 +82,8 @@ async def keep_results(
             answer = await ask_once(context, outcome)
             return None if answer is None else answer.video_url
 
-        results = await fetch_choices(context, attempt_id, outcome, refresh)
+        by_choice = {result.choice_idx: result for result in known}
+        results = await fetch_choices(context, attempt_id, outcome, refresh, by_choice)
     status = _status_of(results)
     if status != "success" and tape is not None:
         _keep_transcript(context, attempt_id, tape)

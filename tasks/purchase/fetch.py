@@ -7,7 +7,8 @@ stays for the next try. Success means: the bytes are here and whole, and they de
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from reelsweep.tasks.artifacts.download import Download, Limits, download
@@ -24,11 +25,44 @@ Refresh = Callable[[], Awaitable[str | None]]
 
 
 async def fetch_choices(
-    context: RunContext, attempt_id: str, outcome: Outcome, refresh: Refresh
+    context: RunContext,
+    attempt_id: str,
+    outcome: Outcome,
+    refresh: Refresh,
+    known: Mapping[int, ResultRecord],
 ) -> tuple[ResultRecord, ...]:
-    """Fetch and store the video of every choice; one result for each."""
-    fetching = [_fetch_choice(context, attempt_id, choice, refresh) for choice in outcome.choices]
+    """Fetch and store the video of every choice; one result for each.
+
+    `known` is what an earlier run recorded, by choice: a file that it renamed but did not settle is
+    taken from disk, without network.
+    """
+    fetching = [
+        _stored_choice(context, attempt_id, choice, refresh, known.get(choice.choice_idx))
+        for choice in outcome.choices
+    ]
     return tuple(await asyncio.gather(*fetching))
+
+
+async def _stored_choice(
+    context: RunContext, attempt_id: str, choice: Choice, refresh: Refresh, known: ResultRecord | None
+) -> ResultRecord:
+    """The choice's file if it has its name already, else fetched."""
+    file_name = context.store.find(known.sha256) if known is not None and known.sha256 else None
+    if known is None or file_name is None:
+        return await _fetch_choice(context, attempt_id, choice, refresh)
+    try:
+        facts = await context.prober.probe(context.store.out / file_name)
+    except InvalidVideo:
+        return await _fetch_choice(context, attempt_id, choice, refresh)
+    return replace(
+        known,
+        status="success",
+        file_name=file_name,
+        mime_type=facts.mime_type,
+        facts=facts.columns(),
+        error_type=None,
+        error_message=None,
+    )
 
 
 async def _fetch_choice(
@@ -44,6 +78,9 @@ async def _fetch_choice(
     try:
         facts = await context.prober.probe(part)
     except InvalidVideo as error:
+        if got.resumed_from:  # a part that outlived a power cut may have holes
+            await asyncio.to_thread(context.store.discard, part)
+            return await _fetch_choice(context, attempt_id, choice, refresh)
         return await _invalid(context, choice, part, got, error.reason)
     return await _store(context, attempt_id, choice, part, got, facts)
 

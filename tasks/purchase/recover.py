@@ -45,7 +45,7 @@ async def fetch_again(spec: GenerationSpec, context: RunContext, attempt_id: str
         task_id=attempt.gateway_task_id,
         status_url=attempt.status_url,
     )
-    return await keep_results(spec, context, attempt_id, outcome, None)
+    return await keep_results(spec, context, attempt_id, outcome, None, attempt.results)
 
 
 def _asked(attempt: AttemptRecord, context: RunContext) -> Outcome:
