@@ -57,7 +57,8 @@ def use(tmp_path: Path) -> Callable[..., Usage]:
         watching = threading.Thread(target=_watch, args=(process, usage, children))
         watching.start()
         assert process.stdout is not None
-        said = process.stdout.read()
+        with process.stdout:
+            said = process.stdout.read()
         _, _, spent = os.wait4(process.pid, 0)
         process.returncode = 0
         watching.join()
