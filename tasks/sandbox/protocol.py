@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from contextlib import suppress
 from typing import cast
 
 from starlette.types import Scope
@@ -47,7 +48,9 @@ class Wire:
     async def reset(self) -> None:
         """Drop the connection: the client gets a reset."""
         connection = cast("socket.socket", self._transport.get_extra_info("socket"))
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with suppress(OSError):
+            # the client may have been quicker and the socket be closed
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
         await asyncio.wait((self._gone,), timeout=_PATIENCE_S)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import pandas as pd
 import pytest
 from reelsweep.tasks.sandbox.faults import FAULTS
 from reelsweep.tasks.sandbox.server import SandboxServer
@@ -79,17 +80,23 @@ def test_no_fault_brings_the_key_to_light(run: Run, write_table: Write, home: Pa
     """Every fault of a gateway that demands the key: nothing in OUT, PREFECT_HOME or the output holds it."""
     faults = [name for name in FAULTS if name not in STOPPING]
     good = [{"prompt": f"a kite {number}"} for number in range(2 * len(faults))]
-    bad = [{"prompt": f"a kite [[fault={name} s=2 retry_after=1 times=1]]"} for name in faults]
+    bad = [{"prompt": f"a kite [[fault={name} s=6 retry_after=1 times=1]]"} for name in faults]
     # two good rows to a bad one keep the breaker quiet
     table = write_table(list(chain.from_iterable(zip(bad, good[::2], good[1::2], strict=True))))
-    options = ("--idle-timeout", "1", "--stream-timeout", "3s", "--max-attempts", "2", "--concurrency", "6")
+    options = ("--idle-timeout", "4", "--stream-timeout", "9s", "--max-attempts", "2", "--concurrency", "8")
     with SandboxServer(key=KEY) as sandbox:
         ended = run(table, sandbox.base_url, *options)
         assert ended.returncode == 1, ended.stderr
+        assert "planned" not in statuses(tmp_path), "the run stopped before it met every fault"
         assert len(sandbox.bill()) >= len(good)
     assert not says_key(ended)
     assert leaks(tmp_path, home) == []
     assert parameters(home), "the parameters were not looked at"
+
+
+def statuses(folder: Path) -> set[str]:
+    """The statuses in the manifest."""
+    return set(pd.read_parquet(folder / "out" / "manifest.parquet")["status"])
 
 
 def parameters(home: Path) -> str:
