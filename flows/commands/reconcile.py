@@ -6,15 +6,20 @@ import asyncio
 import os
 import sys
 import time
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from reelsweep.flows.bill import Meaning, parse_mapping
 from reelsweep.flows.commands.outs import OpenOut, open_out
 from reelsweep.flows.commands.screen import print_json
+from reelsweep.flows.display import escape_terminal
 from reelsweep.flows.manifesting import manifest_lock
 from reelsweep.flows.options import DEFAULT_KEY_ENV, RunOptions
 from reelsweep.flows.prepare import SANDBOX, api_key
 from reelsweep.flows.reconcile import Reconciled, reconcile_out
+from reelsweep.flows.settling import as_document, as_lines, read_joined, settle
 from reelsweep.prompts.errors import SettingsError
 from reelsweep.prompts.pricing import Price
 from reelsweep.tasks.gateway.profiles import Profile, load_profile
@@ -28,6 +33,8 @@ def reconcile(
     api_key_env: str = DEFAULT_KEY_ENV,
     ledger: str | None = None,
     price: str | None = None,
+    bill: str | None = None,
+    bill_columns: str | None = None,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
     """Ask about unknown attempts, read kept transcripts again, download what was not stored. Never POSTs.
@@ -44,9 +51,18 @@ def reconcile(
         Its ledger, when that is not OUT/ledger.db.
     price
         US dollars a generation or a second, to settle what turns out to be billed.
+    bill
+        A CSV file of what the gateway charged: attempts that were maybe billed are settled by it, and it
+        is shown what is in one and not in the other. The gateway is not asked.
+    bill_columns
+        The bill's columns where their names do not tell: key=COL,cost=COL,status=COL,time=COL.
     json
         Print one JSON object on stdout.
     """
+    if bill is not None:
+        return _by_bill(out, ledger, Path(bill), parse_mapping(bill_columns), as_json=json)
+    if bill_columns is not None:
+        raise SettingsError("--bill-columns names the columns of a bill, and there is none.", "Give --bill.")
     with open_out(out, ledger) as opened:
         named = asyncio.run(_gateway_of(opened))
         profile = _profile(gateway or os.environ.get("REELSWEEP_GATEWAY") or named)
@@ -62,6 +78,22 @@ def reconcile(
         print_json({"looked_at": done.looked_at, "counts": dict(done.counts), "unknown": left})
     else:
         sys.stdout.write(_line(done, left) + "\n")
+    return 1 if left else 0
+
+
+def _by_bill(out: str, ledger: str | None, path: Path, named: Mapping[Meaning, str], *, as_json: bool) -> int:
+    with open_out(out, ledger) as opened:
+        asyncio.run(opened.ledger.bury_dead())
+        settled = read_joined(path, named, opened.ledger, opened.facts.out_id)
+        asyncio.run(settle(opened.ledger, settled.joined))
+        _publish(opened)
+        left = asyncio.run(opened.ledger.tally(opened.facts.out_id)).counts.get("unknown", 0)
+    document = {**as_document(settled), "unknown": left}
+    if as_json:
+        print_json(document)
+    else:
+        lines = [*as_lines(document), f"{left} rows unknown"]
+        sys.stdout.write("".join(escape_terminal(line) + "\n" for line in lines))
     return 1 if left else 0
 
 

@@ -1,0 +1,182 @@
+"""A provider's bill as values: which column says what, and what each line charges.
+
+Before `joined`, which lays it beside the attempts. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Literal, get_args
+
+from reelsweep.prompts.errors import Problem, SettingsError, TableError
+
+Meaning = Literal["key", "cost", "status", "time"]
+MEANINGS: tuple[Meaning, ...] = get_args(Meaning)
+GUESSES: Mapping[Meaning, tuple[str, ...]] = {
+    "key": (
+        *("idempotency_key", "request_id", "completion_id", "generation_id", "task_id", "job_id"),
+        *("video_id", "id"),
+    ),
+    "cost": (
+        *("cost_usd", "amount_usd", "price_usd", "total_usd", "cost", "amount", "charge", "price", "total"),
+        *("cost_musd", "price_musd"),
+    ),
+    "status": ("billed", "status", "state"),
+    "time": (
+        *("accepted_at", "created_at", "started_at", "timestamp", "time", "created", "date", "datetime"),
+        "request_time",
+    ),
+}
+"""Names of columns, as providers' exports have them; of the keys all that are there count, else the first."""
+
+_GIVEN_BACK = frozenset({"refunded", "credited", "void", "voided", "free", "unbilled", "not billed"})
+_NOT_BILLED = frozenset({"no", "false", "0", "n"}) | _GIVEN_BACK
+_NO_RESULT = frozenset({"failed", "error", "cancelled", "canceled", "rejected"})
+_UNITS = {"_musd": Decimal(1), "_cents": Decimal(10_000)}
+_MICRO = Decimal(1_000_000)
+_MOST_MUSD = Decimal(10**15)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BillLine:
+    """One line: whom it names, what it charges."""
+
+    row: int
+    """1-based, the header not counted."""
+    keys: tuple[str, ...]
+    cost_musd: int | None
+    """Negative for money given back; None where the bill says only that it was charged."""
+    is_charged: bool
+    first_at: datetime | None
+    last_at: datetime | None
+    """The instant, or the day, that the line speaks of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which columns of the bill mean what; `time`, `status` and `cost` may be missing."""
+
+    key: tuple[str, ...]
+    cost: str | None
+    status: str | None
+    time: str | None
+
+
+def parse_mapping(text: str | None) -> dict[Meaning, str]:
+    """`--bill-columns key=COL,cost=COL,status=COL,time=COL`. Raises SettingsError."""
+    named: dict[Meaning, str] = {}
+    for part in (text or "").split(",") if text else ():
+        name, equals, column = part.partition("=")
+        meaning: Meaning | None = next((known for known in MEANINGS if known == name.strip()), None)
+        if meaning is None or not equals or not column.strip():
+            raise SettingsError(
+                f"--bill-columns: got {part[:60]!r}, expected key=, cost=, status= or time= and a column.",
+                "Write, for example, --bill-columns key=request_id,cost=amount.",
+            )
+        named[meaning] = column.strip()
+    return named
+
+
+def choose_columns(bill: str, header: Sequence[str], named: Mapping[Meaning, str]) -> Columns:
+    """The columns that were named, else those with a usual name. Raises SettingsError without a key."""
+    for meaning, column in named.items():
+        if column not in header:
+            raise SettingsError(
+                f"{bill} has no column {column!r} for {meaning}.", f"It has: {', '.join(header)[:300]}."
+            )
+    usual = {_usual(column): column for column in reversed(header)}
+    found = {
+        meaning: [named[meaning]] if meaning in named else [usual[n] for n in names if n in usual]
+        for meaning, names in GUESSES.items()
+    }
+    if not found["key"]:
+        raise SettingsError(
+            f"{bill}: no column holds an idempotency key, a request id or a completion id by its name.",
+            f"Name it with --bill-columns key=COLUMN. It has: {', '.join(header)[:300]}.",
+        )
+    first = {meaning: next(iter(columns), None) for meaning, columns in found.items()}
+    return Columns(tuple(found["key"]), first["cost"], first["status"], first["time"])
+
+
+def parse_bill(bill: str, records: Iterable[Mapping[str, str]], columns: Columns) -> list[BillLine]:
+    """The bill's lines. Raises TableError with every cell that cannot be read."""
+    lines: list[BillLine] = []
+    problems: list[Problem] = []
+    for row, record in enumerate(records, start=1):
+        try:
+            lines.append(_parse_line(row, record, columns))
+        except _CellError as error:
+            problems.append(Problem(row=row, column=error.column, message=error.message))
+    if problems:
+        raise TableError(bill, tuple(problems))
+    return lines
+
+
+class _CellError(Exception):
+    def __init__(self, column: str, message: str) -> None:
+        super().__init__(column, message)
+        self.column, self.message = column, message
+
+
+def _parse_line(row: int, record: Mapping[str, str], columns: Columns) -> BillLine:
+    cost = _cost_musd(record, columns.cost)
+    status = record[columns.status].strip().lower() if columns.status else ""
+    span = _span(record, columns.time)
+    given_back = status in _NOT_BILLED or (status in _NO_RESULT and not cost) or cost == 0
+    if status in _NOT_BILLED and cost is not None and cost > 0:
+        cost = 0
+    return BillLine(
+        row=row,
+        keys=tuple(key for column in columns.key if (key := record[column].strip())),
+        cost_musd=cost,
+        is_charged=not given_back,
+        first_at=span[0],
+        last_at=span[1],
+    )
+
+
+def _usual(column: str) -> str:
+    """A column's name as the guesses are written: `Idempotency Key`, `costUSD`, `Cost (USD)`."""
+    snake = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", column.strip())
+    return re.sub(r"[^a-z0-9]+", "_", snake.lower()).strip("_")
+
+
+def _cost_musd(record: Mapping[str, str], column: str | None) -> int | None:
+    text = record[column].strip() if column else ""
+    if not column or not text:
+        return None
+    plain = re.sub(r"(?i)^(-?)\s*(usd|us\$|\$)\s*|\s*(usd|\$)$", r"\1", text)
+    plain = re.sub(r",(?=\d{3}(\D|$))", "", plain) if "." in plain or plain.count(",") > 1 else plain
+    unit = next((unit for end, unit in _UNITS.items() if _usual(column).endswith(end)), _MICRO)
+    try:
+        musd = Decimal(plain) * unit
+    except InvalidOperation:
+        raise _CellError(column, f"got {text[:40]!r}, expected an amount in US dollars") from None
+    if not abs(musd) < _MOST_MUSD:
+        raise _CellError(column, f"got {text[:40]!r}, which is no amount of a bill")
+    return int(musd.to_integral_value())
+
+
+def _span(record: Mapping[str, str], column: str | None) -> tuple[datetime | None, datetime | None]:
+    """The instant in a cell, twice, or the first and the last of a day; UTC where no zone is given."""
+    text = record[column].strip() if column else ""
+    if not column or not text:
+        return None, None
+    try:
+        at = _instant(text)
+    except (ValueError, OverflowError, OSError):
+        raise _CellError(column, f"got {text[:40]!r}, expected an ISO 8601 time or Unix seconds") from None
+    is_day = at.time() == time() and re.fullmatch(r"\d{4}-?\d\d-?\d\d", text) is not None
+    return at, at + timedelta(days=1) if is_day else at
+
+
+def _instant(text: str) -> datetime:
+    if re.fullmatch(r"\d{9,10}(\.\d+)?|\d{12,13}", text):
+        seconds = float(text)
+        return datetime.fromtimestamp(seconds / 1000 if seconds > 1e11 else seconds, UTC)
+    at = datetime.fromisoformat(re.sub(r"\s*UTC$", "Z", text))
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

@@ -1,0 +1,226 @@
+"""A provider's bill beside the attempts: who is who, what is settled, what is left alone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from reelsweep.flows.bill import BillLine, Columns, choose_columns, parse_bill, parse_mapping
+from reelsweep.flows.joined import count_costs, join
+from reelsweep.prompts.errors import SettingsError, TableError
+from reelsweep.tasks.ledger.records import AttemptRecord
+
+NOON = datetime(2025, 6, 1, 12, 0, tzinfo=UTC)
+COLUMNS = Columns(("key",), "cost", "status", "time")
+
+
+def attempt(name: str, **known: Any) -> AttemptRecord:
+    """A POST sent at noon whose fate is not known, reserved at ten cents."""
+    blank = dict.fromkeys(AttemptRecord.__dataclass_fields__)
+    values = {
+        **blank,
+        "attempt_id": name,
+        "gateway": "https://gateway.example.com/v1",
+        "request_fingerprint": f"fingerprint of {name}",
+        "run_id": "run",
+        "purchase_idx": 0,
+        "attempt_idx": 0,
+        "idempotency_key": f"key of {name}",
+        "state": "unknown",
+        "billed": "maybe",
+        "reserved_musd": 100_000,
+        "sent_at": NOON,
+        "results": (),
+        **known,
+    }
+    return AttemptRecord(**values)
+
+
+def line(*keys: str, row: int = 1, cost: int | None = 100_000, at: datetime | None = NOON) -> BillLine:
+    return BillLine(row=row, keys=keys, cost_musd=cost, is_charged=cost != 0, first_at=at, last_at=at)
+
+
+AROUND = (
+    line("other 1", row=98, at=NOON - timedelta(hours=2)),
+    line("other 2", row=99, at=NOON + timedelta(hours=2)),
+)
+"""Lines of other programs: the bill covers noon."""
+
+
+def test_an_attempt_in_the_bill_is_billed_at_its_cost() -> None:
+    """What was maybe billed is settled by the bill's amount, not by what was reserved."""
+    joined = join([line("key of a", cost=70_000)], [attempt("a")])
+    assert [(d.attempt_id, d.billed, d.cost_musd) for d in joined.decisions] == [("a", "yes", 70_000)]
+    assert (joined.only_here, joined.only_billed, joined.undecided) == ((), (), ())
+
+
+@pytest.mark.parametrize("name", ["request_id", "completion_id", "gateway_task_id", "idempotency_key"])
+def test_any_id_of_an_attempt_may_name_it(name: str) -> None:
+    """A bill that knows only the gateway's ids joins as well."""
+    joined = join([line("id-7")], [attempt("a"), attempt("b", **{name: "id-7"})])
+    assert [match.attempt.attempt_id for match in joined.matches] == ["b"]
+
+
+def test_what_a_covering_bill_lacks_was_not_billed() -> None:
+    """Only where the bill speaks of that time, by an id the attempt has, is silence an answer."""
+    known = attempt("a", state="settled", billed="yes", cost_musd=100_000)
+    joined = join([line("key of a"), *AROUND], [known, attempt("lost")])
+    assert [(d.attempt_id, d.billed) for d in joined.decisions] == [("lost", "no")]
+    assert [a.attempt_id for a in joined.only_here] == ["lost"]
+    assert [one.row for one in joined.only_billed] == [98, 99]
+
+
+@pytest.mark.parametrize(
+    ("lines", "sent_at"),
+    [
+        ((line("key of a"), *AROUND), NOON + timedelta(minutes=61)),
+        ((line("key of a"), *AROUND), NOON - timedelta(hours=3)),
+        ((line("key of a"), line("other", row=2, at=None)), NOON),
+        (AROUND, NOON),
+        ((line("request of a"), *AROUND), NOON),
+    ],
+    ids=["may still be charged", "before the bill", "no time", "nothing of ours in it", "other ids"],
+)
+def test_silence_proves_nothing_elsewhere(lines: tuple[BillLine, ...], sent_at: datetime) -> None:
+    """A bill that ends too early, names no times, or calls attempts by ids this one lacks leaves it held."""
+    known = attempt("a", state="settled", billed="yes", cost_musd=100_000, request_id="request of a")
+    joined = join(lines, [known, attempt("lost", sent_at=sent_at)])
+    assert joined.decisions == ()
+    assert [a.attempt_id for a in joined.undecided] == ["lost"]
+
+
+def test_one_key_charged_once_is_one_sale() -> None:
+    """Of two attempts under one key, the one with the result takes the only line; two lines pay for both."""
+    pair = [
+        attempt("a", idempotency_key="k"),
+        attempt("b", idempotency_key="k", billed="yes", cost_musd=None),
+    ]
+    once = join([line("k")], pair)
+    twice = join([line("k"), line("k", row=2)], pair)
+    assert [match.attempt.attempt_id for match in once.matches] == ["b"]
+    assert [match.attempt.attempt_id for match in twice.matches] == ["a", "b"]
+
+
+def test_what_is_given_back_is_not_billed() -> None:
+    """A charge and its refund, in two lines, come to nothing."""
+    joined = join([line("key of a"), line("key of a", row=2, cost=-100_000)], [attempt("a")])
+    assert [(d.billed, d.cost_musd) for d in joined.decisions] == [("no", None)]
+
+
+def test_what_is_in_flight_is_left_alone() -> None:
+    """An attempt that a run is still at is not decided behind its back."""
+    joined = join([line("key of a"), *AROUND], [attempt("a", state="intent", billed=None)])
+    assert joined.decisions == ()
+
+
+def test_what_is_settled_stays_and_is_shown_when_the_bill_differs() -> None:
+    """Another price, or a charge for what counted as free, is told and changes nothing."""
+    attempts = [
+        attempt("dear", state="settled", billed="yes", cost_musd=90_000),
+        attempt("free", state="settled", billed="no", cost_musd=None, kind="failed"),
+        attempt("same", state="settled", billed="yes", cost_musd=100_000),
+    ]
+    joined = join([line(f"key of {a.attempt_id}", row=i) for i, a in enumerate(attempts)], attempts)
+    assert [match.attempt.attempt_id for match in joined.differing] == ["dear", "free"]
+    assert joined.decisions == ()
+
+
+def test_refusals_are_counted_by_kind() -> None:
+    """The bill's cost where it speaks, else the ledger's."""
+    refused = {"kind": "refused", "state": "settled", "billed": "maybe"}
+    attempts = [
+        attempt("a", refused_at="input", **refused),
+        attempt("b", refused_at="input", **refused),
+        attempt("c", refused_at="output", **{**refused, "billed": "yes"}, cost_musd=30_000),
+    ]
+    joined = join([line("key of a", cost=50_000)], attempts)
+    costs = count_costs(joined, attempts, [])
+    assert {kind: (r.count, r.cost_musd) for kind, r in costs.refusals.items()} == {
+        "input": (2, 50_000),
+        "output": (1, 30_000),
+    }
+    assert (costs.total_musd, costs.per_success_musd) == (80_000, None)
+
+
+@given(
+    st.lists(st.sampled_from("abcd"), max_size=8),
+    st.lists(st.integers(-2, 3), min_size=8, max_size=8),
+)
+def test_every_line_is_in_one_place(keys: list[str], costs: list[int]) -> None:
+    """No line is matched twice, and a line that charges is matched or shown as not ours."""
+    lines = [line(f"key of {key}", row=row, cost=costs[row]) for row, key in enumerate(keys)]
+    joined = join(lines, [attempt("a"), attempt("b"), attempt("c", idempotency_key="key of b")])
+    matched = [one.row for match in joined.matches for one in match.lines]
+    assert len(matched) == len(set(matched))
+    assert {one.row for one in joined.only_billed} == {
+        one.row for one in lines if one.is_charged and one.row not in matched
+    }
+
+
+@pytest.mark.parametrize(
+    ("cost", "status", "expected"),
+    [
+        ("0.07", "completed", (70_000, True)),
+        ("$1,234.50", "", (1_234_500_000, True)),
+        ("0.10 USD", "failed", (100_000, True)),
+        ("", "failed", (None, False)),
+        ("0.10", "refunded", (0, False)),
+        ("0", "completed", (0, False)),
+        ("-0.1", "credit", (-100_000, True)),
+        ("", "true", (None, True)),
+    ],
+)
+def test_amount_and_status_say_what_was_charged(
+    cost: str, status: str, expected: tuple[int | None, bool]
+) -> None:
+    """An amount charges whatever the job's state, unless it was given back."""
+    record = {"key": "k", "cost": cost, "status": status, "time": ""}
+    parsed = parse_bill("bill.csv", [record], COLUMNS)[0]
+    assert (parsed.cost_musd, parsed.is_charged) == expected
+
+
+@pytest.mark.parametrize(
+    ("time", "first", "last"),
+    [
+        ("2025-06-01T12:00:00Z", NOON, NOON),
+        ("2025-06-01 14:00:00+02:00", NOON, NOON),
+        ("1748779200", NOON, NOON),
+        ("1748779200000", NOON, NOON),
+        ("2025-06-01 12:00:00 UTC", NOON, NOON),
+        ("2025-06-01", NOON - timedelta(hours=12), NOON + timedelta(hours=12)),
+    ],
+)
+def test_times_are_read_as_providers_write_them(time: str, first: datetime, last: datetime) -> None:
+    """ISO 8601, Unix time in seconds or milliseconds, or a day, which covers all its hours."""
+    record = {"key": "k", "cost": "1", "status": "", "time": time}
+    parsed = parse_bill("bill.csv", [record], COLUMNS)[0]
+    assert (parsed.first_at, parsed.last_at) == (first, last)
+
+
+def test_all_that_is_wrong_with_a_bill_is_said_at_once() -> None:
+    """Every bad cell by row and column."""
+    records = [
+        {"key": "k", "cost": "cheap", "status": "", "time": ""},
+        {"key": "k", "cost": "1", "status": "", "time": "yesterday"},
+        {"key": "k", "cost": "1e99", "status": "", "time": ""},
+    ]
+    with pytest.raises(TableError) as caught:
+        parse_bill("bill.csv", records, COLUMNS)
+    assert [(p.row, p.column) for p in caught.value.problems] == [(1, "cost"), (2, "time"), (3, "cost")]
+
+
+def test_columns_are_found_by_usual_names_and_taken_by_given_ones() -> None:
+    """`Cost (USD)` is a cost; a name that was given wins; a key must be there."""
+    header = ("Request ID", "Cost (USD)", "createdAt", "note")
+    assert choose_columns("bill.csv", header, {}) == Columns(("Request ID",), "Cost (USD)", None, "createdAt")
+    named = choose_columns("bill.csv", header, parse_mapping("key=note, cost=Cost (USD)"))
+    assert (named.key, named.cost) == (("note",), "Cost (USD)")
+    with pytest.raises(SettingsError, match="key=COLUMN"):
+        choose_columns("bill.csv", ("when", "what"), {})
+    with pytest.raises(SettingsError, match="'nope'"):
+        choose_columns("bill.csv", header, {"key": "nope"})
+    with pytest.raises(SettingsError, match="bill-columns"):
+        parse_mapping("keys=note")
