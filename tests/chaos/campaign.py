@@ -47,7 +47,14 @@ RATES = (
     FaultRate(fault="video_corrupt", rate=0.01),
 )
 """Nothing here leaves the fate of a purchase open: that is left to the kills."""
-LOOK = {"clip_variants": 8, "size": "160x96", "seconds": 0.5, "events": 4, "price_musd": PRICE_MUSD}
+LOOK = {
+    "clip_variants": 8,
+    "clip_bytes": 20_000,
+    "size": "160x96",
+    "seconds": 0.5,
+    "events": 4,
+    "price_musd": PRICE_MUSD,
+}
 
 
 def chaotic(seed: int) -> Script:
