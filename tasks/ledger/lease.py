@@ -62,11 +62,11 @@ class Lease:
         """Renew now; answered when it is known whether the lease is held."""
         return self._ask(self._renewal)
 
-    def stop(self) -> None:
-        """Renew no more and give up the lock."""
+    def stop(self, *, wait: bool = True) -> None:
+        """Renew no more and give up the lock, at once or when the thread comes to it."""
         self._lost = True
         self._ending.set()
-        if self._thread is not None:
+        if wait and self._thread is not None:
             self._thread.join()
 
     def _keep(self, started: Future[None]) -> None:

@@ -10,15 +10,15 @@ Verbs raise TroubleError when the database fails; nothing may be sent then.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime, tzinfo
 from typing import Any, TypeVar
 from uuid import uuid4
 
 from reelsweep.tasks.gateway.outcome import Billed
-from reelsweep.tasks.ledger import claims, leases, lines, lookups, plans, reads, settle
-from reelsweep.tasks.ledger.budget import Caps, day_of, spent
+from reelsweep.tasks.ledger import claims, leases, plans, settle
+from reelsweep.tasks.ledger.budget import Caps
 from reelsweep.tasks.ledger.claims import Wish
 from reelsweep.tasks.ledger.clock import AttemptIds, read_boot_id, uptime_s, utc_now
 from reelsweep.tasks.ledger.lease import Lease, bury
@@ -27,30 +27,27 @@ from reelsweep.tasks.ledger.link import open_link
 from reelsweep.tasks.ledger.locks import clear_lock
 from reelsweep.tasks.ledger.migrate import migrate, read_steps
 from reelsweep.tasks.ledger.place import FilePlace, ServerPlace, parse_place, prepare_file
-from reelsweep.tasks.ledger.reader import Reader, Snapshot
+from reelsweep.tasks.ledger.reading import Reading, wait
 from reelsweep.tasks.ledger.records import (
     Answer,
-    AttemptRecord,
     Claim,
     ClaimRequest,
     Declined,
-    Line,
     ManifestStatus,
     PlanDiff,
     PlanRow,
+    Restored,
     ResultRecord,
     RunRecord,
-    Spend,
-    Standing,
-    Tally,
 )
+from reelsweep.tasks.ledger.restore import Remains, restore
 from reelsweep.tasks.ledger.writer import Writer
 from sqlalchemy import Connection
 
 T = TypeVar("T")
 
 
-class Ledger:
+class Ledger(Reading):
     """One ledger, opened by one process. Made by `Ledger.open`, ended by `close`."""
 
     def __init__(
@@ -61,8 +58,6 @@ class Ledger:
         uptime: Callable[[], float],
         times: Times,
     ) -> None:
-        self._place = place
-        self._clock = clock
         self._uptime = uptime
         self._times = times
         self._boot_id = read_boot_id()
@@ -70,7 +65,7 @@ class Ledger:
         self._caps = Caps(zone=UTC)
         self._leases: dict[str, Lease] = {}
         self._writer = Writer(lambda: open_link(place, "write"), str(place))
-        self._reader = Reader(lambda: open_link(place, "read"), str(place))
+        super().__init__(place, clock)
         self.ledger_id = ""
 
     @classmethod
@@ -114,9 +109,10 @@ class Ledger:
         lease = Lease(run, self._place, self._writer, self._moment, self._times)
         self._leases[run.run_id] = lease
         try:
-            await _wait(lease.start())
+            await wait(lease.start())
         except BaseException:
             self._leases.pop(run.run_id, None)
+            lease.stop(wait=False)
             raise
 
     async def end_run(self, run_id: str, *, exit_code: int, summary: Mapping[str, Any]) -> None:
@@ -151,11 +147,14 @@ class Ledger:
         wish = plans.PlanWish(out_id=out_id, gateway=gateway, plan_hash=plan_hash, now=self._clock())
         return await asyncio.to_thread(plans.record, self._writer.submit, wish, rows)
 
-    async def standings(
-        self, gateway: str, fingerprints: Sequence[str] | None, out_id: str
-    ) -> dict[str, Standing]:
-        """Where generations stand; all that the OUT ever planned when `fingerprints` is None."""
-        return await self._read(lambda conn: reads.read_standings(conn, gateway, fingerprints, out_id))
+    async def restore(self, out_id: str, gateway: str, plan_hash: str, remains: Remains) -> Restored:
+        """Refill a lost ledger from a manifest; what may have been bought since becomes `unknown`.
+
+        Raises LookupError for an attempt whose request stands in no row.
+        """
+        wish = plans.PlanWish(out_id=out_id, gateway=gateway, plan_hash=plan_hash, now=self._clock())
+        ids = iter(self._ids.next, None)
+        return await asyncio.to_thread(restore, self._writer.submit, wish, remains, ids)
 
     # One attempt
 
@@ -166,7 +165,7 @@ class Ledger:
         """
         lease = self._leases.get(request.run_id)
         if lease is not None and not lease.held():
-            await _wait(lease.renew())
+            await wait(lease.renew())
         wish = Wish(
             attempt_id=self._ids.next(),
             ledger_id=self.ledger_id,
@@ -178,7 +177,7 @@ class Ledger:
         )
         claiming = self._writer.submit(lambda conn: claims.claim(conn, wish))
         try:
-            return await _wait(claiming)
+            return await wait(claiming)
         except asyncio.CancelledError:
             claiming.add_done_callback(self._withdraw_unheard)
             raise
@@ -249,80 +248,11 @@ class Ledger:
         """Cap what this process claims, by all the ledger settled and reserved, ever and per calendar day."""
         self._caps = Caps(total_musd=total_musd, day_musd=day_musd, zone=zone)
 
-    async def spend(self) -> Spend:
-        """The ledger's money, whoever spent it."""
-        return await self._read(lambda conn: _spend(conn, None))
-
-    async def spend_today(self, zone: tzinfo = UTC) -> Spend:
-        """The money of this calendar day."""
-        now = self._clock()
-        return await self._read(lambda conn: _spend(conn, (now, zone)))
-
-    # Reading
-
-    async def attempt(self, attempt_id: str) -> AttemptRecord:
-        """One attempt with its results. Raises LookupError."""
-        found = await self._read(lambda conn: reads.read_attempt(conn, attempt_id))
-        if found is None:
-            raise LookupError(attempt_id)
-        return found
-
-    async def attempts_of(self, gateway: str, fingerprint: str) -> list[AttemptRecord]:
-        """All attempts of one generation, oldest first."""
-        return await self._read(lambda conn: lookups.read_attempts_of(conn, gateway, fingerprint))
-
-    async def unfinished(self, out_id: str) -> list[AttemptRecord]:
-        """Attempts to recover or fetch, newest first: maybe paid, no success, in no live run's hands."""
-
-        def read(conn: Connection) -> list[AttemptRecord]:
-            return list(reads.read_attempts(conn, reads.read_unfinished(conn, out_id)).values())
-
-        return sorted(await self._read(read), key=lambda attempt: attempt.attempt_id, reverse=True)
-
-    async def payload(self, gateway: str, fingerprint: str) -> str:
-        """The canonical request of a generation, JSON. Raises LookupError."""
-        return await self._read(lambda conn: lookups.read_payload(conn, gateway, fingerprint))
-
-    async def knows_any_prompt(self, out_id: str, prompt_ids: Iterable[str]) -> bool | None:
-        """Whether one of these prompts was ever planned in this OUT; None when nothing was."""
-        asked = list(prompt_ids)
-        return await self._read(lambda conn: lookups.knows_any_prompt(conn, out_id, asked))
-
-    async def bought_before(self, out_id: str, gateway: str) -> dict[str, str]:
-        """Fingerprints to buy → those paid for, for the same prompt, model and seed, that left the plan."""
-        return await self._read(lambda conn: lookups.read_bought_before(conn, out_id, gateway))
-
-    async def paid_elsewhere(self, gateway: str) -> frozenset[str]:
-        """Fingerprints that another gateway of this ledger has made."""
-        return await self._read(lambda conn: lookups.read_paid_elsewhere(conn, gateway))
-
-    async def tally(self, out_id: str, run_id: str | None = None) -> Tally:
-        """Counts and money of an OUT; with `run_id`, `posts` are that run's."""
-        return await self._read(lambda conn: reads.read_tally(conn, out_id, run_id))
-
-    async def runs(self, out_id: str | None = None) -> list[Mapping[str, Any]]:
-        """The runs of an OUT, or of the ledger, oldest first."""
-        return await self._read(lambda conn: lookups.read_run_rows(conn, out_id))
-
-    def lines(self, out_id: str) -> Iterator[Line]:
-        """Every line of an OUT from one state of the ledger; blocks, so iterate in a thread."""
-        return lines.stream_lines(self._snapshot(), out_id)
-
-    def attempt_lines(self, out_id: str) -> Iterator[AttemptRecord]:
-        """Every POST of an OUT's generations, oldest first; blocks, so iterate in a thread."""
-        return lines.stream_attempts(self._snapshot(), out_id)
-
-    def _snapshot(self) -> Snapshot:
-        return Snapshot(lambda: open_link(self._place, "read"), str(self._place))
-
     def _moment(self) -> Moment:
         return Moment(now=self._clock(), uptime_s=self._uptime(), boot_id=self._boot_id)
 
     async def _write(self, call: Callable[[Connection], T]) -> T:
-        return await _wait(self._writer.submit(call))
-
-    async def _read(self, call: Callable[[Connection], T]) -> T:
-        return await _wait(self._reader.submit(call))
+        return await wait(self._writer.submit(call))
 
     def _withdraw_unheard(self, claiming: Future[Claim | Declined]) -> None:
         """Nobody heard of this claim, so nothing was sent."""
@@ -330,12 +260,3 @@ class Ledger:
             now = self._clock()
             reason = "cancelled before the request began"
             self._writer.submit(lambda conn: claims.withdraw(conn, claim.attempt_id, reason, now))
-
-
-async def _wait(future: Future[T]) -> T:
-    return await asyncio.wrap_future(future)
-
-
-def _spend(conn: Connection, day: tuple[datetime, tzinfo] | None) -> Spend:
-    money = spent(conn, None if day is None else day_of(*day))
-    return Spend(settled_musd=money.settled, open_musd=money.open, held_musd=money.held)

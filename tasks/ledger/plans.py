@@ -45,14 +45,12 @@ def record(submit: Submit, wish: PlanWish, rows: Iterable[PlanRow]) -> PlanDiff:
 
     The second of two rows with one key is kept beside the first, under the key with `#2` behind it.
     """
-    before: int = submit(lambda conn: _count_in_plan(conn, wish.out_id)).result()
     keys = _Keys()
-    new = kept = stayed = 0
+    new = kept = 0
     for chunk in _chunks(keys.tell_apart(row) for row in rows):
         found: _Found = submit(_Chunk(wish, chunk)).result()
-        new, kept, stayed = new + found.new, kept + found.kept, stayed + found.in_plan
-    left = max(0, before - stayed)
-    submit(lambda conn: _close(conn, wish, keys.seen if left else None)).result()
+        new, kept = new + found.new, kept + found.kept
+    left: int = submit(lambda conn: _close(conn, wish, keys.seen)).result()
     return PlanDiff(new=new, kept=kept, left=left)
 
 
@@ -78,7 +76,6 @@ class _Keys:
 class _Found:
     new: int
     kept: int
-    in_plan: int
 
 
 class _Chunk:
@@ -99,8 +96,7 @@ class _Chunk:
                 conn.execute(insert(plan_rows), [self._row(row, ids) for row in new])
             if changed:
                 conn.execute(_CHANGE, [self._change(row, ids) for row in changed])
-        in_plan = sum(row.in_plan for row in known.values())
-        return _Found(new=len(new), kept=len(known), in_plan=in_plan)
+        return _Found(new=len(new), kept=len(known))
 
     def _asked(self) -> dict[str, Any]:
         return {"b_out": self._wish.out_id, "b_keys": list(self._rows)}
@@ -157,23 +153,22 @@ def _chunks(rows: Iterator[PlanRow]) -> Iterator[list[PlanRow]]:
         yield chunk
 
 
-def _count_in_plan(conn: Connection, out_id: str) -> int:
-    return conn.execute(_COUNT, {"b_out": out_id}).scalar_one()
-
-
-def _close(conn: Connection, wish: PlanWish, seen: set[int] | None) -> None:
-    """Note which plan is the latest; rows of the one before that were not seen leave it."""
+def _close(conn: Connection, wish: PlanWish, seen: set[int]) -> int:
+    """Note which plan is the latest; rows of the one before that were not seen leave it. Counts them."""
     last = conn.execute(select(outs.c.plan_hash).where(outs.c.out_id == wish.out_id)).scalar_one_or_none()
-    if seen is not None:
+    in_plan = conn.execute(_COUNT, {"b_out": wish.out_id}).scalar_one()
+    gone: list[str] = []
+    if in_plan > len(seen):
         keys = conn.execute(_IN_PLAN, {"b_out": wish.out_id}).scalars()
         gone = [key for key in keys if _short(key) not in seen]
-        if gone:  # another run may have recorded the same rows meanwhile
-            conn.execute(_LEAVE, [{"b_out": wish.out_id, "b_key": key, "b_last": last} for key in gone])
+    if gone:
+        conn.execute(_LEAVE, [{"b_out": wish.out_id, "b_key": key, "b_last": last} for key in gone])
     values = {"gateway": wish.gateway, "plan_hash": wish.plan_hash}
     if last is None:
         conn.execute(insert(outs).values(out_id=wish.out_id, **values))
     else:
         conn.execute(update(outs).where(outs.c.out_id == wish.out_id).values(**values))
+    return len(gone)
 
 
 def _short(key: str) -> int:

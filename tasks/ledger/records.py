@@ -284,3 +284,13 @@ class Spend:
     def used_musd(self) -> int:
         """What counts against a cap."""
         return self.settled_musd + self.open_musd + self.held_musd
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """What came back into a lost ledger."""
+
+    rows: int
+    attempts: int
+    unknown: int
+    """Rows that may have been bought after the manifest was last written."""

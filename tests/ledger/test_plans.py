@@ -79,6 +79,17 @@ async def test_rows_never_disappear(database: Any, make: Any) -> None:
     ]
 
 
+async def test_two_runs_may_record_one_plan_at_once(database: Any, make: Any) -> None:
+    """Whoever is first, every row is there once and what left the plan has left."""
+    ledgers = [database.open(), database.open()]
+    await _record(ledgers[0], make, [make.row(number) for number in range(5)], "first")
+    rows = [make.row(number, ordinal=number - 3) for number in range(3, 5_000)]
+    await asyncio.gather(*(_record(ledger, make, rows, "second") for ledger in ledgers))
+    lines = await _lines(ledgers[0])
+    assert [line.plan for line in lines if line.in_plan] == rows
+    assert [line.plan.prompt_id for line in lines if not line.in_plan] == ["p0", "p1", "p2"]
+
+
 async def test_identical_rows_keep_their_lines(database: Any, make: Any) -> None:
     """Rows that are the same in everything share one generation and stand each for itself."""
     ledger = database.open()

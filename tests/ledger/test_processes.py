@@ -22,7 +22,8 @@ ANSWER = Answer(outcome=OUTCOME, manifest_status="in_progress", billed="yes", co
 
 async def make(ledger, number, slots):
     async with slots:
-        wish = ClaimRequest(run_id=NAME, request_fingerprint=f"f{number}", body_sha256="b", price_max_musd=100)
+        name = f"f{number}"
+        wish = ClaimRequest(run_id=NAME, request_fingerprint=name, body_sha256="b", price_max_musd=100)
         claim = await ledger.claim(GATEWAY, wish)
         if isinstance(claim, Claim):
             await ledger.answer(claim.attempt_id, ANSWER)
@@ -31,8 +32,8 @@ async def make(ledger, number, slots):
 async def work():
     ledger = Ledger.open(URL)
     await ledger.set_budget(ROUNDS * KEYS * 100)
-    run = RunRecord(run_id=NAME, out_id="out", gateway=GATEWAY, plan_hash="plan", settings={}, code_version="1",
-        host="h", pid=os.getpid())
+    run = RunRecord(run_id=NAME, out_id="out", gateway=GATEWAY, plan_hash="plan", settings={},
+        code_version="1", host="h", pid=os.getpid())
     await ledger.start_run(run)
     for n in range(ROUNDS):
         print("ready", flush=True)

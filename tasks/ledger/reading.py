@@ -1,0 +1,111 @@
+"""What a ledger answers: standings, attempts, lines, counts and money, each from one state of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from datetime import UTC, datetime, tzinfo
+from typing import Any, TypeVar
+
+from reelsweep.tasks.ledger import lines, lookups, reads
+from reelsweep.tasks.ledger.budget import day_of, spent
+from reelsweep.tasks.ledger.link import open_link
+from reelsweep.tasks.ledger.place import FilePlace, ServerPlace
+from reelsweep.tasks.ledger.reader import Reader, Snapshot
+from reelsweep.tasks.ledger.records import AttemptRecord, Line, Spend, Standing, Tally
+from sqlalchemy import Connection
+
+T = TypeVar("T")
+
+
+class Reading:
+    """The half of a ledger that changes nothing; runs beside the writer."""
+
+    def __init__(self, place: FilePlace | ServerPlace, clock: Callable[[], datetime]) -> None:
+        self._place = place
+        self._clock = clock
+        self._reader = Reader(lambda: open_link(place, "read"), str(place))
+
+    async def standings(
+        self, gateway: str, fingerprints: Sequence[str] | None, out_id: str
+    ) -> dict[str, Standing]:
+        """Where generations stand; all that the OUT ever planned when `fingerprints` is None."""
+        return await self._read(lambda conn: reads.read_standings(conn, gateway, fingerprints, out_id))
+
+    async def attempt(self, attempt_id: str) -> AttemptRecord:
+        """One attempt with its results. Raises LookupError."""
+        found = await self._read(lambda conn: reads.read_attempt(conn, attempt_id))
+        if found is None:
+            raise LookupError(attempt_id)
+        return found
+
+    async def attempts_of(self, gateway: str, fingerprint: str) -> list[AttemptRecord]:
+        """All attempts of one generation, oldest first."""
+        return await self._read(lambda conn: lookups.read_attempts_of(conn, gateway, fingerprint))
+
+    async def unfinished(self, out_id: str) -> list[AttemptRecord]:
+        """Attempts to recover or fetch, newest first: maybe paid, no success, in no live run's hands."""
+
+        def read(conn: Connection) -> list[AttemptRecord]:
+            return list(reads.read_attempts(conn, reads.read_unfinished(conn, out_id)).values())
+
+        return sorted(await self._read(read), key=lambda attempt: attempt.attempt_id, reverse=True)
+
+    async def payload(self, gateway: str, fingerprint: str) -> str:
+        """The canonical request of a generation, JSON. Raises LookupError."""
+        return await self._read(lambda conn: lookups.read_payload(conn, gateway, fingerprint))
+
+    async def knows_any_prompt(self, out_id: str, prompt_ids: Iterable[str]) -> bool | None:
+        """Whether one of these prompts was ever planned in this OUT; None when nothing was."""
+        asked = list(prompt_ids)
+        return await self._read(lambda conn: lookups.knows_any_prompt(conn, out_id, asked))
+
+    async def bought_before(self, out_id: str, gateway: str) -> dict[str, str]:
+        """Fingerprints to buy → those paid for, for the same prompt, model and seed, that left the plan."""
+        return await self._read(lambda conn: lookups.read_bought_before(conn, out_id, gateway))
+
+    async def paid_elsewhere(self, gateway: str) -> frozenset[str]:
+        """Fingerprints that another gateway of this ledger has made."""
+        return await self._read(lambda conn: lookups.read_paid_elsewhere(conn, gateway))
+
+    async def tally(self, out_id: str, run_id: str | None = None) -> Tally:
+        """Counts and money of an OUT; with `run_id`, `posts` are that run's."""
+        return await self._read(lambda conn: reads.read_tally(conn, out_id, run_id))
+
+    async def runs(self, out_id: str | None = None) -> list[Mapping[str, Any]]:
+        """The runs of an OUT, or of the ledger, oldest first."""
+        return await self._read(lambda conn: lookups.read_run_rows(conn, out_id))
+
+    def lines(self, out_id: str) -> Iterator[Line]:
+        """Every line of an OUT from one state of the ledger; blocks, so iterate in a thread."""
+        return lines.stream_lines(self._snapshot(), out_id)
+
+    def attempt_lines(self, out_id: str) -> Iterator[AttemptRecord]:
+        """Every POST of an OUT's generations, oldest first; blocks, so iterate in a thread."""
+        return lines.stream_attempts(self._snapshot(), out_id)
+
+    async def spend(self) -> Spend:
+        """The ledger's money, whoever spent it."""
+        return await self._read(lambda conn: _spend(conn, None))
+
+    async def spend_today(self, zone: tzinfo = UTC) -> Spend:
+        """The money of this calendar day."""
+        now = self._clock()
+        return await self._read(lambda conn: _spend(conn, (now, zone)))
+
+    def _snapshot(self) -> Snapshot:
+        return Snapshot(lambda: open_link(self._place, "read"), str(self._place))
+
+    async def _read(self, call: Callable[[Connection], T]) -> T:
+        return await wait(self._reader.submit(call))
+
+
+def _spend(conn: Connection, day: tuple[datetime, tzinfo] | None) -> Spend:
+    money = spent(conn, None if day is None else day_of(*day))
+    return Spend(settled_musd=money.settled, open_musd=money.open, held_musd=money.held)
+
+
+async def wait(future: Future[T]) -> T:
+    """The value of a call that was handed to a thread; cancelling does not withdraw it."""
+    return await asyncio.wrap_future(future)

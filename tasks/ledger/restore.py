@@ -1,0 +1,183 @@
+"""A lost ledger refilled from what the manifest still knows.
+
+Rows, attempts and results come from the Parquet files beside the videos. What may have been bought
+after they were last written becomes `unknown`: held, never bought again by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from itertools import islice
+from typing import Any, TypeVar
+
+from reelsweep.tasks.ledger.budget import move, slot_of
+from reelsweep.tasks.ledger.entries import read_traces, write_generation
+from reelsweep.tasks.ledger.plans import PlanWish, Submit, record
+from reelsweep.tasks.ledger.records import AttemptRecord, ManifestStatus, PlanRow, Restored, ResultRecord
+from reelsweep.tasks.ledger.schema import attempts, generations, results, runs
+from reelsweep.tasks.ledger.standing import Money, derive, is_success, money_of
+from sqlalchemy import Connection, bindparam, insert, select
+
+T = TypeVar("T")
+_CHUNK = 500
+_STATUS_OF_KIND: dict[str, ManifestStatus] = {"refused": "refused", "stopped": "planned"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remains:
+    """What is left of a lost ledger. A row comes with whether the latest plan asks for it."""
+
+    rows: Sequence[tuple[PlanRow, bool]]
+    attempts: Iterable[AttemptRecord]
+    suspects: Sequence[str]
+    """Fingerprints that may have been bought since: every row without a final status, unless the last
+    run is known to have ended by itself."""
+
+
+def restore(submit: Submit, wish: PlanWish, remains: Remains, ids: Iterator[str]) -> Restored:
+    """Refill the ledger; applied again, it adds nothing. Blocks until it is durable."""
+    record(submit, wish, (row for row, _ in remains.rows))
+    record(submit, wish, (row for row, in_plan in remains.rows if in_plan))
+    num_attempts = num_unknown = 0
+    for chunk in _chunks(remains.attempts):
+        num_attempts += submit(lambda conn, c=chunk: _restore_attempts(conn, wish, c)).result()
+    for names in _chunks(remains.suspects):
+        doubts = [(name, next(ids)) for name in names]
+        num_unknown += submit(lambda conn, d=doubts: _doubt(conn, wish, d)).result()
+    return Restored(rows=len(remains.rows), attempts=num_attempts, unknown=num_unknown)
+
+
+def _restore_attempts(conn: Connection, wish: PlanWish, records: Sequence[AttemptRecord]) -> int:
+    known = set(conn.execute(_KNOWN, {"b_attempts": [it.attempt_id for it in records]}).scalars())
+    new = [it for it in records if it.attempt_id not in known]
+    touched = [_restore_attempt(conn, wish, it) for it in new]
+    for generation_id in dict.fromkeys(touched):
+        _derive_anew(conn, generation_id)
+    return len(new)
+
+
+def _restore_attempt(conn: Connection, wish: PlanWish, record: AttemptRecord) -> int:
+    generation_id = _generation_id(conn, record.gateway, record.request_fingerprint)
+    _ensure_run(conn, wish, record.run_id, record.out_id)
+    values = {name: getattr(record, name) for name in _COLUMNS}
+    if record.state == "intent":
+        values |= {"state": "unknown", "billed": "maybe"}
+    slot = slot_of(record.sent_at)
+    conn.execute(
+        insert(attempts),
+        {**values, "generation_id": generation_id, "status": _status_of(record), "budget_slot": slot},
+    )
+    if record.results:
+        rows = [{"attempt_id": record.attempt_id, **_result_values(result)} for result in record.results]
+        conn.execute(insert(results), rows)
+    (trace,) = [it for it in read_traces(conn, generation_id) if it.attempt_id == record.attempt_id]
+    move(conn, slot, money_of(trace) - Money())
+    return generation_id
+
+
+def _doubt(conn: Connection, wish: PlanWish, doubts: Sequence[tuple[str, str]]) -> int:
+    """Note a POST that may have been sent, for generations nothing final is known of."""
+    count = 0
+    for fingerprint, attempt_id in doubts:
+        generation_id = _generation_id(conn, wish.gateway, fingerprint)
+        traces = read_traces(conn, generation_id)
+        if any(is_success(trace) or trace.state == "unknown" for trace in traces):
+            continue
+        run_id = f"restored-{wish.out_id}"
+        _ensure_run(conn, wish, run_id, wish.out_id)
+        conn.execute(insert(attempts), _doubtful(wish, generation_id, attempt_id, run_id, len(traces)))
+        _derive_anew(conn, generation_id)
+        count += 1
+    return count
+
+
+def _doubtful(
+    wish: PlanWish, generation_id: int, attempt_id: str, run_id: str, attempt_idx: int
+) -> dict[str, Any]:
+    """Its key is nobody's: which one was used, if any, is lost."""
+    return {
+        "attempt_id": attempt_id,
+        "generation_id": generation_id,
+        "run_id": run_id,
+        "purchase_idx": attempt_idx,
+        "attempt_idx": attempt_idx,
+        "idempotency_key": f"lost-{attempt_id}",
+        "state": "unknown",
+        "status": "unknown",
+        "billed": "maybe",
+        "error_message": "the ledger was lost; this may have been bought after the manifest was last written",
+        "budget_slot": slot_of(wish.now),
+        "sent_at": wish.now,
+    }
+
+
+def _derive_anew(conn: Connection, generation_id: int) -> None:
+    write_generation(conn, generation_id, derive(read_traces(conn, generation_id)), run_id=None)
+
+
+def _generation_id(conn: Connection, gateway: str, fingerprint: str) -> int:
+    key = {"b_gateway": gateway, "b_fingerprint": fingerprint}
+    found = conn.execute(_GENERATION, key).scalar_one_or_none()
+    if found is None:
+        raise LookupError(f"no row of the manifest asks {gateway} for {fingerprint}")
+    return found
+
+
+def _ensure_run(conn: Connection, wish: PlanWish, run_id: str, out_id: str | None) -> None:
+    if conn.execute(select(runs.c.run_id).where(runs.c.run_id == run_id)).first() is None:
+        conn.execute(insert(runs), {"run_id": run_id, **_lost_run(wish, out_id or wish.out_id, wish.now)})
+
+
+def _lost_run(wish: PlanWish, out_id: str, now: datetime) -> dict[str, Any]:
+    return {
+        "out_id": out_id,
+        "gateway": wish.gateway,
+        "plan_hash": wish.plan_hash,
+        "settings": {},
+        "code_version": "",
+        "host": "",
+        "pid": 0,
+        "boot_id": "",
+        "state": "dead",
+        "lease_until": 0.0,
+        "started_at": now,
+    }
+
+
+def _status_of(record: AttemptRecord) -> ManifestStatus:
+    """The manifest status an attempt led to, which its own columns do not say."""
+    said: list[ManifestStatus] = [result.status for result in record.results]
+    if record.state in ("settled", "surplus") and "success" in said:
+        return "success"
+    match record.state:
+        case "withdrawn":
+            return "planned"
+        case "unknown" | "intent":
+            return "unknown"
+        case "answered":
+            return "failed_to_download" if "failed_to_download" in said else "in_progress"
+        case "settled" | "surplus":
+            ended = _STATUS_OF_KIND.get(record.kind or "", "failed")
+            return said[0] if said else ended
+
+
+def _result_values(result: ResultRecord) -> dict[str, Any]:
+    return {field.name: getattr(result, field.name) for field in fields(ResultRecord)}
+
+
+def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
+    rest = iter(items)
+    while chunk := list(islice(rest, _CHUNK)):
+        yield chunk
+
+
+_COLUMNS = tuple(field.name for field in fields(AttemptRecord) if field.name in attempts.c)
+_KNOWN = select(attempts.c.attempt_id).where(
+    attempts.c.attempt_id.in_(bindparam("b_attempts", expanding=True))
+)
+_GENERATION = select(generations.c.generation_id).where(
+    generations.c.gateway == bindparam("b_gateway"),
+    generations.c.request_fingerprint == bindparam("b_fingerprint"),
+)
