@@ -23,7 +23,7 @@ from reelsweep.tasks.sandbox.request import RefusedRequestError
 from reelsweep.tasks.sandbox.script import DIALECTS, Script
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -49,7 +49,11 @@ def create_app(
             Route("/bill", _keyed(_get_bill, key)),
             Route("/script", _controlled(_post_script, control_token), methods=["POST"]),
         ],
-        exception_handlers={RefusedRequestError: _explain_refused, HTTPException: _explain_http},
+        exception_handlers={
+            RefusedRequestError: _explain_refused,
+            HTTPException: _explain_http,
+            ClientDisconnect: _end_quietly,
+        },
     )
     app.state.desk = Desk(script, bill)
     app.state.renderer = Renderer()
@@ -135,3 +139,8 @@ async def _explain_http(_: Request, error: Exception) -> Response:
     return respond(
         reply_error(error.status_code, error.detail, "invalid_request_error", None), f"req_{draw_name()}"
     )
+
+
+async def _end_quietly(_: Request, _error: Exception) -> Response:
+    """The client was gone before its request was read: nobody hears the answer."""
+    return Response(status_code=400)
