@@ -51,8 +51,17 @@ def plan_row(spec: GenerationSpec, key: str) -> PlanRow:
 
 def row_key(spec: GenerationSpec) -> str:
     """The same cell of the same table has the same key in every plan, wherever it stands."""
-    parts = [spec.prompt_id, spec.request_fingerprint, str(spec.seed), str(spec.sample_idx)]
-    parts += [f"{name}={value_json(spec.params[name])}" for name in sorted(spec.params)]
+    return _key(spec)
+
+
+def key_of(row: PlanRow, time: int) -> str:
+    """The key of a line that was read back, the `time`th of those that ask for the same."""
+    return _key(row) if time == 1 else _repeated(_key(row), time)
+
+
+def _key(row: GenerationSpec | PlanRow) -> str:
+    parts = [row.prompt_id, row.request_fingerprint, str(row.seed), str(row.sample_idx)]
+    parts += [f"{name}={value_json(row.params[name])}" for name in sorted(row.params)]
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 

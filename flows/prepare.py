@@ -139,7 +139,7 @@ def check_out(out: Path, facts: OutFacts | None, *, is_sandbox: bool, ledger: st
     if ledger is None and not (out / "ledger.db").exists() and (out / "manifest.parquet").exists():
         raise OutError(
             f"{out} has a manifest but no ledger: running on could pay twice.",
-            "Restore ledger.db from a backup, or choose another --out.",
+            f"Restore ledger.db from a backup, or make it anew: reelsweep reconcile {out} --rebuild.",
         )
 
 

@@ -30,7 +30,10 @@ def open_out(out: str | Path, ledger: str | None = None) -> Generator[OpenOut]:
         raise OutError(f"{out} is no output folder of Reelsweep.", "Name one, such as runs/sandbox/example.")
     url = ledger or f"sqlite:///{path.absolute() / 'ledger.db'}"
     if ledger is None and not (path / "ledger.db").exists():
-        raise OutError(f"{out} has no ledger.db.", "Give --ledger, or restore it from a backup.")
+        raise OutError(
+            f"{out} has no ledger.db.",
+            f"Give --ledger, or make it anew: reelsweep reconcile {out} --rebuild.",
+        )
     opened = Ledger.open(url)
     try:
         if opened.ledger_id != facts.ledger_id:

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,7 @@ from reelsweep.flows.display import escape_terminal
 from reelsweep.flows.manifesting import manifest_lock
 from reelsweep.flows.options import DEFAULT_KEY_ENV, RunOptions
 from reelsweep.flows.prepare import SANDBOX, api_key
+from reelsweep.flows.rebuild import rebuild as rebuild_ledger
 from reelsweep.flows.reconcile import Reconciled, reconcile_out
 from reelsweep.flows.settling import as_document, as_lines, read_joined, settle
 from reelsweep.prompts.errors import SettingsError
@@ -35,6 +37,7 @@ def reconcile(
     price: str | None = None,
     bill: str | None = None,
     bill_columns: str | None = None,
+    rebuild: Annotated[bool, Parameter(negative=())] = False,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
     """Ask about unknown attempts, read kept transcripts again, download what was not stored. Never POSTs.
@@ -56,9 +59,14 @@ def reconcile(
         is shown what is in one and not in the other. The gateway is not asked.
     bill_columns
         The bill's columns where their names do not tell: key=COL,cost=COL,status=COL,time=COL.
+    rebuild
+        Make a lost ledger anew from the manifest and the clips. What may have been sent since the manifest
+        was written becomes unknown. The gateway is not asked.
     json
         Print one JSON object on stdout.
     """
+    if rebuild:
+        return _rebuild(out, ledger, as_json=json)
     if bill is not None:
         return _by_bill(out, ledger, Path(bill), parse_mapping(bill_columns), as_json=json)
     if bill_columns is not None:
@@ -94,6 +102,21 @@ def _by_bill(out: str, ledger: str | None, path: Path, named: Mapping[Meaning, s
     else:
         lines = [*as_lines(document), f"{left} rows unknown"]
         sys.stdout.write("".join(escape_terminal(line) + "\n" for line in lines))
+    return 1 if left else 0
+
+
+def _rebuild(out: str, ledger: str | None, *, as_json: bool) -> int:
+    done = rebuild_ledger(Path(out), ledger)
+    with open_out(out, ledger) as opened:
+        _publish(opened)
+        left = asyncio.run(opened.ledger.tally(opened.facts.out_id)).counts.get("unknown", 0)
+    if as_json:
+        print_json({**asdict(done), "unknown": left})
+    else:
+        sys.stdout.write(
+            f"a new ledger with {done.rows} rows and {done.attempts} attempts; {left} rows unknown,"
+            f" {done.num_held} of them for want of a record; {done.num_broken} clips are gone or changed\n"
+        )
     return 1 if left else 0
 
 

@@ -1,0 +1,140 @@
+"""`reconcile --rebuild`: a lost ledger filled again from what the OUT's files tell.
+
+A new ledger under a new id, made beside and renamed when it is whole. Unless the last run ended by
+itself, a row that is not final may have been sent after the last record of it: it becomes `unknown`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from reelsweep.flows.planned import key_of
+from reelsweep.prompts.errors import OutError
+from reelsweep.tasks.ledger.ledger import Ledger
+from reelsweep.tasks.ledger.records import AttemptRecord
+from reelsweep.tasks.ledger.restore import Remains
+from reelsweep.tasks.ledger.standing import purchase_key
+from reelsweep.tasks.manifest.beside import sync_folder
+from reelsweep.tasks.manifest.outfile import OutFacts, read_out, write_out
+from reelsweep.tasks.manifest.read import read_facts
+from reelsweep.tasks.manifest.restore import OldGeneration, OldOut, read_old_out
+
+LOST = "the ledger was lost while a run was at work: this row may have been sent after the last record of it"
+_BESIDE = ("-wal", "-shm", "-journal")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rebuilt:
+    """What came of it."""
+
+    rows: int
+    attempts: int
+    num_held: int
+    """Rows that are `unknown` because a run was at work when the ledger was lost."""
+    num_broken: int
+    """Clips that are not there whole any more."""
+
+
+def rebuild(out: Path, ledger_url: str | None = None) -> Rebuilt:
+    """Fill a new ledger from the files of `out`. Raises OutError where there is one, or nothing to read."""
+    facts = read_out(out)
+    if facts is None:
+        raise OutError(f"{out} is no output folder of Reelsweep.", "Name one, such as runs/sandbox/example.")
+    path = out / "ledger.db"
+    if ledger_url is None and path.exists():
+        raise OutError(
+            f"{out} has a ledger.", f"If it is damaged, move {path.name} away and rebuild; else just run."
+        )
+    old = read_old_out(out, key_of)
+    old_ledger_id = read_facts(out).get("ledger_id", facts.ledger_id)
+    if ledger_url is not None:
+        return _fill(ledger_url, out, facts, old, old_ledger_id)
+    beside = path.with_name("ledger.db.rebuilding")
+    _clear(beside)
+    done = _fill(f"sqlite:///{beside.absolute()}", out, facts, old, old_ledger_id)
+    _move_remains(path)
+    beside.replace(path)
+    _clear(beside)
+    sync_folder(out)
+    return done
+
+
+def _fill(url: str, out: Path, facts: OutFacts, old: OldOut, old_ledger_id: str) -> Rebuilt:
+    ledger = Ledger.open(url)
+    try:
+        done = asyncio.run(_refill(ledger, facts, old, old_ledger_id))
+        write_out(out, facts.model_copy(update={"ledger_id": ledger.ledger_id}))
+    finally:
+        ledger.close()
+    return done
+
+
+async def _refill(ledger: Ledger, facts: OutFacts, old: OldOut, old_ledger_id: str) -> Rebuilt:
+    if await ledger.runs(facts.out_id):
+        raise OutError("This ledger knows the output folder already.", "Just run, or name an empty database.")
+    now = datetime.now(UTC)
+    num_held = num_attempts = 0
+    for plan in old.plans:
+        asked = {row.request_fingerprint for row in plan.rows}
+        mine = [g for g in old.generations if g.gateway == plan.gateway and g.request_fingerprint in asked]
+        held = [] if facts.ended else [_maybe_sent(g, old_ledger_id, now) for g in mine if not g.is_settled]
+        remains = Remains(
+            rows=[(row, plan.in_plan) for row in plan.rows],
+            attempts=[*(attempt for generation in mine for attempt in generation.attempts), *held],
+            suspects=(),
+        )
+        restored = await ledger.restore(facts.out_id, plan.gateway, plan.plan_hash, remains)
+        num_held, num_attempts = num_held + len(held), num_attempts + restored.attempts
+    return Rebuilt(
+        rows=sum(len(plan.rows) for plan in old.plans),
+        attempts=num_attempts,
+        num_held=num_held,
+        num_broken=old.num_broken,
+    )
+
+
+def _maybe_sent(generation: OldGeneration, old_ledger_id: str, now: datetime) -> AttemptRecord:
+    """A POST that may have been sent after the files were written, under the key it would have had."""
+    num_answers = sum(attempt.kind not in (None, "incomplete") for attempt in generation.attempts)
+    key = purchase_key(old_ledger_id, generation.gateway, generation.request_fingerprint, num_answers)
+    place = len(generation.attempts)
+    known: dict[str, Any] = dict.fromkeys(field.name for field in fields(AttemptRecord))
+    known |= {
+        "attempt_id": f"lost-{key[:32]}",
+        "gateway": generation.gateway,
+        "request_fingerprint": generation.request_fingerprint,
+        "run_id": "lost",
+        "purchase_idx": place,
+        "attempt_idx": place,
+        "idempotency_key": key,
+        "state": "unknown",
+        "billed": "maybe",
+        "error_type": "interrupted",
+        "error_message": LOST,
+        "sent_at": now,
+        "results": (),
+    }
+    return AttemptRecord(**known)
+
+
+def _move_remains(path: Path) -> None:
+    """What the lost file left beside it must not be taken for the new one's."""
+    for end in _BESIDE:
+        remains = path.with_name(path.name + end)
+        if remains.exists():
+            remains.replace(remains.with_name(f"{remains.name}.lost"))
+
+
+def _clear(beside: Path) -> None:
+    """Remove what an interrupted rebuilding left."""
+    for end in ("", *_BESIDE):
+        beside.with_name(beside.name + end).unlink(missing_ok=True)
+    locks = beside.with_name(f".{beside.name}.runs")
+    for lock in locks.glob("*.lock") if locks.is_dir() else ():
+        lock.unlink(missing_ok=True)
+    if locks.is_dir():
+        locks.rmdir()

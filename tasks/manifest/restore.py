@@ -1,0 +1,321 @@
+"""The published files read back: what was planned, what was sent, what came, as far as they tell.
+
+For a ledger that was lost. Files are trusted only as far as their bytes go: a clip that is not there
+whole is not a success. Reads Parquet and hashes clips; decides nothing about money.
+"""
+
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyarrow ships no types; nothing of it is unknown outside this folder's Arrow modules.
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from reelsweep.prompts.errors import OutError
+from reelsweep.tasks.artifacts.store import sha256_of
+from reelsweep.tasks.ledger.records import (
+    FINAL,
+    AttemptRecord,
+    ManifestStatus,
+    PlanRow,
+    ResultRecord,
+)
+from reelsweep.tasks.ledger.standing import RETRYABLE
+from reelsweep.tasks.manifest.columns import META
+
+_FACTS = (
+    "width",
+    "height",
+    "duration_s",
+    "fps",
+    "num_frames",
+    "codec",
+    "has_audio",
+    "frames_sha256",
+    "phash",
+)
+_RESULT = (
+    *("choice_idx", "file_name", "sha256", "size_bytes", "mime_type", "text", "tool_calls"),
+    *("finish_reason", "download_s"),
+)
+_SPEAKER = (
+    *("served_model", "system_fingerprint", "finish_reason", "cost_source", "refused_at"),
+    *("usage_prompt_tokens", "usage_completion_tokens"),
+)
+_NOT_KEPT = ("reserved_usd", "cost_usd")
+Row = Mapping[str, Any]
+Generation = tuple[str, str]
+"""(gateway, request_fingerprint)"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OldPlan:
+    """Rows of one plan; rows that left it are those of an earlier one."""
+
+    gateway: str
+    plan_hash: str
+    in_plan: bool
+    rows: Sequence[PlanRow]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OldGeneration:
+    """Everything the files tell about one generation."""
+
+    gateway: str
+    request_fingerprint: str
+    attempts: tuple[AttemptRecord, ...]
+    is_settled: bool
+    """Nothing would be sent for it by itself: it is final, or held as maybe billed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OldOut:
+    """What the files of an OUT tell."""
+
+    plans: Sequence[OldPlan]
+    """The latest plan last."""
+    generations: Sequence[OldGeneration]
+    num_broken: int
+    """Successes whose clip is not there whole."""
+
+
+def read_old_out(out: Path, row_key: Callable[[PlanRow, int], str]) -> OldOut:
+    """Everything that `out` tells. `row_key` names the first, second, … row that asks so, as the plan does.
+
+    Raises OutError when a file is missing or cannot be read.
+    """
+    places = {row["row_key"]: row for row in _rows(out / "plan.parquet")}
+    lines: dict[str, list[Row]] = {}
+    plans: dict[tuple[bool, str, str], list[PlanRow]] = defaultdict(list)
+    told: dict[Generation, list[Row]] = {}
+    for group in _lines(_rows(out / "manifest.parquet")):
+        plan = _plan_row(group, row_key, places, lines)
+        lines[plan.row_key] = group
+        first = group[0]
+        plans[first["in_plan"], first["gateway"], first["plan_hash"] or ""].append(plan)
+        told.setdefault((first["gateway"], first["request_fingerprint"]), group)
+    attempts: dict[Generation, list[Row]] = defaultdict(list)
+    for row in _rows(out / "attempts.parquet"):
+        attempts[row["gateway"], row["request_fingerprint"]].append(row)
+    clips = _Clips(out)
+    return OldOut(
+        plans=[
+            OldPlan(gateway=gateway, plan_hash=plan_hash, in_plan=in_plan, rows=rows)
+            for (in_plan, gateway, plan_hash), rows in sorted(plans.items(), key=lambda item: item[0][0])
+        ],
+        generations=[_generation(name, group, attempts.get(name, []), clips) for name, group in told.items()],
+        num_broken=clips.num_broken,
+    )
+
+
+class _Clips:
+    """The stored clips, each hashed once."""
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        self._whole: dict[str, bool] = {}
+        self.num_broken = 0
+
+    def is_whole(self, row: Row) -> bool:
+        name = row["file_name"]
+        if name not in self._whole:
+            path = self._out / name
+            self._whole[name] = path.is_file() and sha256_of(path) == row["sha256"]
+            self.num_broken += not self._whole[name]
+        return self._whole[name]
+
+
+def _rows(path: Path) -> Iterator[Row]:
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=1_000):
+                yield from batch.to_pylist()
+    except FileNotFoundError:
+        raise OutError(
+            f"{path.parent} has no {path.name}: there is nothing to fill a ledger from.",
+            "Restore ledger.db from a backup, or choose another --out.",
+        ) from None
+    except (OSError, ValueError) as error:
+        raise OutError(f"{path} cannot be read ({error}).", "Restore it from a backup.") from None
+
+
+def _lines(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    """The rows of one line each: its choices stand together, from 0."""
+    group: list[Row] = []
+    for row in rows:
+        if row["choice_idx"] == 0 and group:
+            yield group
+            group = []
+        group.append(row)
+    if group:
+        yield group
+
+
+def _plan_row(
+    group: Sequence[Row],
+    row_key: Callable[[PlanRow, int], str],
+    places: Mapping[str, Row],
+    taken: Mapping[str, object],
+) -> PlanRow:
+    """What a line asked for. Its place comes from the plan; a plan of another moment may lack it."""
+    row = group[0]
+    params = json.loads(row["params"])
+    plan = PlanRow(
+        row_key="",
+        ordinal=len(taken),
+        prompt_id=row["prompt_id"],
+        sample_idx=row["sample_idx"],
+        request_fingerprint=row["request_fingerprint"],
+        output=row["output"],
+        model=row["model"],
+        prompt=row["prompt"],
+        messages=row["messages"],
+        seed=row["seed"],
+        n=len(group),
+        size_asked=row["size_asked"],
+        seconds_asked=row["seconds_asked"],
+        params=params,
+        meta={name.removeprefix(META): _text(row[name]) for name in row if name.startswith(META)},
+        payload=_payload(row, params, len(group)),
+    )
+    found = next(key for number in count(1) if (key := row_key(plan, number)) not in taken)
+    place = places.get(found, {})
+    return replace(
+        plan,
+        row_key=found,
+        ordinal=place.get("ordinal", plan.ordinal),
+        n=place.get("n", plan.n),
+        follows=place.get("follows"),
+    )
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _payload(row: Row, params: Mapping[str, Any], n: int) -> str:
+    """The request as far as the manifest tells it: enough to price it. The next plan knows it whole."""
+    known: dict[str, Any] = {
+        "model": row["model"],
+        "seed": row["seed"],
+        "size": row["size_asked"],
+        "n": n if n > 1 else None,
+    }
+    known |= {"seconds": row["seconds_asked"], "messages": json.loads(row["messages"] or "null")}
+    return json.dumps({**params, **{name: value for name, value in known.items() if value is not None}})
+
+
+def _generation(name: Generation, group: Sequence[Row], sent: Sequence[Row], clips: _Clips) -> OldGeneration:
+    """One generation's attempts; what the manifest tells of results goes to the one that speaks for it."""
+    ordered = sorted(sent, key=lambda row: row["attempt_idx"])
+    speaker = _speaker(group[0], ordered)
+    old = [
+        _attempt(row, group if row is speaker else (), group[0]["output"], clips, _has_result(group[0]))
+        for row in ordered
+    ]
+    return OldGeneration(
+        gateway=name[0],
+        request_fingerprint=name[1],
+        attempts=tuple(record for record, _ in old),
+        is_settled=any(_settles(record, status) for record, status in old),
+    )
+
+
+def _settles(record: AttemptRecord, status: ManifestStatus) -> bool:
+    if record.state in ("answered", "unknown"):
+        return True
+    return status in FINAL and not (record.billed == "no" and record.retry in RETRYABLE)
+
+
+def _has_result(row: Row) -> bool:
+    return row["status"] in ("success", "invalid_output")
+
+
+def _speaker(line: Row, sent: Sequence[Row]) -> Row | None:
+    """The attempt whose end is that of the line; the last with a result, else the last."""
+    same = [row for row in sent if row["completed_at"] and row["completed_at"] == line["completed_at"]]
+    good = [row for row in sent if row["kind"] == "succeeded"]
+    candidates = same or good or sent
+    return candidates[-1] if candidates else None
+
+
+def _attempt(
+    row: Row, group: Sequence[Row], output: str, clips: _Clips, is_decided: bool
+) -> tuple[AttemptRecord, ManifestStatus]:
+    results = tuple(_result(told, output, clips) for told in group if _was_answered(row, told))
+    state, status = _state(row, results, is_decided)
+    fields: dict[str, Any] = {name: row[name] for name in row if name not in _NOT_KEPT}
+    fields |= {name: group[0][name] if group else None for name in _SPEAKER}
+    record = AttemptRecord(
+        **fields,
+        state=state,
+        reserved_musd=_musd(row["reserved_usd"]),
+        cost_musd=_musd(row["cost_usd"]),
+        body_sha256=None,
+        results=results,
+    )
+    if state == "unknown":
+        record = replace(record, billed=record.billed or "maybe")
+    return record, status
+
+
+def _was_answered(row: Row, told: Row) -> bool:
+    return row["kind"] in ("succeeded", "submitted") and (told["status"] not in ("planned", "unknown"))
+
+
+def _result(row: Row, output: str, clips: _Clips) -> ResultRecord:
+    status: ManifestStatus = row["status"]
+    values: dict[str, Any] = {name: row[name] for name in _RESULT}
+    if status == "success" and output == "video" and not (row["file_name"] and clips.is_whole(row)):
+        status = "failed_to_download"
+        values |= {"file_name": None, "sha256": None, "size_bytes": None}
+    facts = {name: row[name] for name in _FACTS if row[name] is not None}
+    return ResultRecord(
+        **values,
+        status=status,
+        error_type=row["error_type"],
+        error_message=row["error_message"],
+        facts=facts,
+    )
+
+
+def _state(row: Row, results: Sequence[ResultRecord], is_decided: bool) -> tuple[Any, ManifestStatus]:
+    """Where an attempt stands, by how it was answered (the table of outcomes) and what is there of it."""
+    kind, unbilled = row["kind"], row["billed"] == "no"
+    if kind is None or kind == "incomplete":
+        return "unknown", "unknown"
+    if kind in ("succeeded", "submitted"):
+        return _state_of_results(kind, results, is_decided)
+    if kind == "refused":
+        return "settled", "refused"
+    if kind == "stopped":
+        return "settled", "planned"
+    if kind == "no_video" or row["retry"] in (None, "none") or unbilled:
+        return "settled", "failed"
+    return "unknown", "unknown"
+
+
+def _state_of_results(
+    kind: str, results: Sequence[ResultRecord], is_decided: bool
+) -> tuple[Any, ManifestStatus]:
+    statuses = [result.status for result in results]
+    for status in ("failed_to_download", "in_progress"):
+        if status in statuses:
+            return "answered", status
+    for status in ("success", "invalid_output", "failed"):
+        if status in statuses:
+            return "settled", status
+    if is_decided:
+        return "surplus", "success"
+    return "answered", "in_progress" if kind == "submitted" else "failed_to_download"
+
+
+def _musd(usd: float | None) -> int | None:
+    return None if usd is None else round(usd * 1_000_000)

@@ -1,0 +1,131 @@
+"""`reconcile --rebuild`: a lost ledger comes back from the files, and nothing final is bought again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from reelsweep.flows.commands import reconcile as command
+from reelsweep.flows.rebuild import rebuild
+from reelsweep.prompts.errors import OutError
+from reelsweep.tasks.manifest.outfile import read_out, write_out
+from reelsweep.tasks.manifest.read import read_manifest
+from reelsweep.tasks.sandbox.server import SandboxServer
+
+SAME_AGAIN = {"run_id", "created_at", "started_at", "plan_hash", "code_version"}
+"""Columns that a rebuilt ledger may tell otherwise."""
+
+
+def lose(out: Path, *, ended: bool = True) -> None:
+    """Lose the ledger, after a run that ended by itself or did not."""
+    for path in out.glob("ledger.db*"):
+        path.unlink()
+    facts = read_out(out)
+    assert facts is not None
+    write_out(out, facts.model_copy(update={"ended": ended}))
+
+
+async def reconcile(out: Path, **options: Any) -> int:
+    return await asyncio.to_thread(command.reconcile, str(out), **options)
+
+
+async def test_a_lost_ledger_comes_back_and_buys_nothing_again(
+    make: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Every row, clip, refusal and dollar is as it was; rows that were bought once stay bought."""
+    out = tmp_path / "out"
+    table = pd.DataFrame(
+        {
+            "prompt": ["one", "two", "two", "bad [[fault=refused_400]]", "wrong [[fault=400]]"],
+            "seed": [1, 2, 2, 4, 5],
+            "label": ["a", "b", "c", None, "e"],
+        }
+    )
+    first = await make(pd.concat([table, pd.DataFrame({"prompt": ["left"], "seed": [9]})]), price="0.10")
+    await make(table, price="0.10")
+    before = read_manifest(out)
+    old = read_out(out)
+    lose(out)
+    with pytest.raises(OutError, match=r"reconcile .* --rebuild"):
+        await make(table, price="0.10")
+    assert await reconcile(out, rebuild=True) == 0
+    after = read_manifest(out)
+    kept = [name for name in before.columns if name not in SAME_AGAIN]
+    pd.testing.assert_frame_equal(after[kept], before[kept])
+    new = read_out(out)
+    assert old is not None
+    assert new is not None
+    assert (new.out_id, new.ledger_id != old.ledger_id) == (old.out_id, True)
+    again = await make(table, price="0.10")
+    assert (first.posts, again.posts, again.counts) == (5, 0, {"failed": 1, "refused": 1, "success": 3})
+    assert read_manifest(out)["cost_usd"].sum() == before["cost_usd"].sum()
+
+
+async def test_after_a_crash_what_is_not_final_is_held(
+    make: Callable[..., Any], sandbox: SandboxServer, tmp_path: Path
+) -> None:
+    """Rows that may have been sent since are `unknown`; bought again only when that is asked for."""
+    out = tmp_path / "out"
+    table = pd.DataFrame({"prompt": ["one", "two", "three"], "seed": [1, 2, 3]})
+    await make(table, max_posts=1)
+    lose(out, ended=False)
+    before = len(sandbox.bill())
+    assert await reconcile(out, rebuild=True) == 1
+    held = await make(table)
+    assert (held.posts, held.counts) == (0, {"success": 1, "unknown": 2})
+    asked = await make(table, on_unknown="resubmit")
+    assert (asked.counts, len(sandbox.bill()) - before) == ({"success": 3}, 2)
+
+
+async def test_a_run_that_ended_goes_on_where_it_was(make: Callable[..., Any], tmp_path: Path) -> None:
+    """Rows that were surely not sent are bought by the next run."""
+    table = pd.DataFrame({"prompt": ["one", "two", "three"], "seed": [1, 2, 3]})
+    await make(table, max_posts=1)
+    lose(tmp_path / "out")
+    assert await reconcile(tmp_path / "out", rebuild=True) == 0
+    assert (await make(table)).posts == 2
+
+
+async def test_a_clip_that_is_gone_is_no_success(
+    make: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file whose hash is another is to be downloaded, never to be bought."""
+    table = pd.DataFrame({"prompt": ["one", "two"], "seed": [1, 2]})
+    summary = await make(table)
+    Path(summary.frame()["file_name"][0]).write_bytes(b"something else")
+    lose(tmp_path / "out")
+    assert await reconcile(tmp_path / "out", rebuild=True, json=True) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["num_broken"], told["rows"], told["attempts"]) == (1, 2, 2)
+    again = await make(table)
+    assert (again.posts, again.counts["success"]) == (0, 1)
+
+
+async def test_text_and_choices_come_back(make: Callable[..., Any], tmp_path: Path) -> None:
+    """Answers in words, several of one POST, are in the manifest and so in the new ledger."""
+    table = pd.DataFrame({"prompt": ["Say it."], "n": [3]})
+    await make(table, output="text", model="sandbox-text")
+    before = read_manifest(tmp_path / "out")
+    lose(tmp_path / "out")
+    assert await reconcile(tmp_path / "out", rebuild=True) == 0
+    again = await make(table, output="text", model="sandbox-text")
+    assert again.posts == 0
+    assert again.frame()["text"].tolist() == before["text"].tolist()
+
+
+async def test_a_ledger_that_is_there_is_not_replaced(make: Callable[..., Any], tmp_path: Path) -> None:
+    """Rebuilding is for a lost ledger; it says so and touches nothing."""
+    out = tmp_path / "out"
+    await make(pd.DataFrame({"prompt": ["one"]}))
+    with pytest.raises(OutError, match="has a ledger"):
+        rebuild(out)
+    lose(out)
+    (out / "manifest.parquet").unlink()
+    with pytest.raises(OutError, match="nothing to fill a ledger from"):
+        rebuild(out)
+    assert not (out / "ledger.db").exists()
