@@ -37,7 +37,7 @@ picture: .venv/ready ## draw README.jpg from the example's clips
 	@$(BIN)/python tests/picture.py runs/sandbox/example README.jpg
 
 bench: .venv/ready ## the budgets that are measured
-	@$(BIN)/python -m pytest -q -m bench tests/benchmarks
+	@$(BIN)/python -m pytest -q -m bench tests
 
 chaos: .venv/ready ## 200 kills over thousands of generations, then the bill (half an hour; KILLS, ROUNDS)
 	@$(BIN)/python tests/chaos/chaos.py --kills $(or $(KILLS),200) --rounds $(or $(ROUNDS),50)
