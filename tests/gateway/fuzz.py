@@ -168,7 +168,7 @@ def contains(body: bytes, url: str) -> bool:
 
 def _joined(text: str) -> list[list[str]]:
     """The texts of every object that a plain parser finds, in order, choice by choice."""
-    parts: dict[tuple[object, str], list[str]] = {}
+    parts: dict[tuple[int, str], list[str]] = {}
     decoder = json.JSONDecoder(strict=False)
     for line in re.split(r"\r\n|\r|\n", text):
         position = 0
@@ -178,12 +178,34 @@ def _joined(text: str) -> list[list[str]]:
             except (ValueError, RecursionError):
                 position += 1
                 continue
-            for choice in value.get("choices") or [] if isinstance(value, dict) else []:
-                plain = json.dumps(choice, ensure_ascii=False)
-                index = choice.get("index") if isinstance(choice, dict) else 0
-                for name, piece in _STRINGS.findall(plain):
-                    parts.setdefault((str(index), name), []).append(_unescaped(piece))
+            for index, name, piece in _pieces(value):
+                parts.setdefault((index, name), []).append(
+                    _unescaped(json.dumps(piece, ensure_ascii=False)[1:-1])
+                )
     return list(parts.values())
+
+
+def _pieces(value: object) -> list[tuple[int, str, str]]:
+    """The pieces of text in one event: choice, field, text."""
+    choices = value.get("choices") if isinstance(value, dict) else None
+    found: list[tuple[int, str, str]] = []
+    for choice in choices if isinstance(choices, list) else []:
+        if not isinstance(choice, dict):
+            continue
+        delta = choice.get("delta") or choice.get("message")
+        for name in ("content", "reasoning_content"):
+            piece = delta.get(name) if isinstance(delta, dict) else None
+            if isinstance(piece, str):
+                found.append((_index(choice.get("index")), name, piece))
+    return found
+
+
+def _index(value: object) -> int:
+    """A choice's number; whatever is none counts as the first."""
+    try:
+        return int(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else 0
+    except (ValueError, OverflowError):
+        return 0
 
 
 def _unescaped(text: str) -> str:
