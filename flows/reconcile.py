@@ -1,7 +1,7 @@
 """Ask about what was maybe paid for, read kept transcripts again, fetch what was not stored. Never a POST.
 
 Beside a run (`reconcile_held`, what its window does not touch) and by hand (`reconcile_out`): eight
-requests at a time, newest first, ten minutes at most.
+requests at a time, links that expire before all, else newest first, ten minutes at most.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from reelsweep.tasks.ledger.records import AttemptRecord, PlanRow, RunRecord
 from reelsweep.tasks.manifest.outfile import OutFacts
 from reelsweep.tasks.purchase.conclude import conclude
 from reelsweep.tasks.purchase.context import RunContext
+from reelsweep.tasks.purchase.links import by_expiry
 from reelsweep.tasks.purchase.recover import fetch_again, recover
 
 AT_A_TIME = 8
@@ -56,7 +57,7 @@ async def reconcile_attempts(
         async with turn:
             counts[await _reconcile(context, attempt, specs[attempt.request_fingerprint])] += 1
 
-    known = [attempt for attempt in attempts if attempt.request_fingerprint in specs]
+    known = by_expiry([attempt for attempt in attempts if attempt.request_fingerprint in specs])
     try:
         async with asyncio.timeout(TEN_MINUTES_S), asyncio.TaskGroup() as group:
             for attempt in known:
@@ -69,7 +70,7 @@ async def reconcile_attempts(
 async def _reconcile(context: RunContext, attempt: AttemptRecord, spec: GenerationSpec) -> str:
     if not await context.ledger.adopt(attempt.attempt_id, context.run_id):
         return "in another run's hands"
-    if any(result.video_url or result.sha256 for result in attempt.results):
+    if attempt.state == "answered" and attempt.kind != "submitted":
         return (await fetch_again(spec, context, attempt.attempt_id)).status
     if attempt.gateway_task_id or attempt.status_url:
         end = await recover(spec, context, attempt.attempt_id)

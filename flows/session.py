@@ -13,11 +13,11 @@ import os
 import socket
 import uuid
 from array import array
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from reelsweep.flows.planned import plan_rows
@@ -30,6 +30,7 @@ from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.ledger.records import RunRecord, Standing
 from reelsweep.tasks.manifest.outfile import OutFacts, lock_out, read_out, write_out
 from reelsweep.tasks.purchase.context import CONTEXTS, RunContext
+from reelsweep.tasks.purchase.links import by_expiry, link_expires_at
 from reelsweep.tasks.sandbox.server import SandboxServer
 
 CODE_VERSION = version("reelsweep")
@@ -47,6 +48,8 @@ class OpenRun:
     standings: dict[str, Standing]
     held_back: frozenset[str]
     """Fingerprints whose prompt, model and seed are paid for under other parameters: `--rebuy` buys them."""
+    expiring: tuple[str, ...] = ()
+    """Fingerprints that are paid for and whose link says when it dies, the soonest first."""
 
     @property
     def run_id(self) -> str:
@@ -59,8 +62,17 @@ class OpenRun:
         return self.prepared.out
 
     def todo(self) -> Iterator[GenerationSpec]:
-        """The generations this run may still do something for, each once, in plan order, at most `limit`."""
-        return self.prepared.plan.specs_at(self._todo_at())
+        """The generations this run may still do something for, each once, at most `limit`.
+
+        In plan order, but first those whose paid clip has a link that expires, the soonest first.
+        """
+        places, plan = self._todo_at(), self.prepared.plan
+        if not self.expiring:
+            return plan.specs_at(places)
+        found = {spec.request_fingerprint: spec for spec in plan.specs_at(self._expiring_at(places))}
+        first = [found[fingerprint] for fingerprint in self.expiring if fingerprint in found]
+        taken = {spec.ordinal for spec in first}
+        return chain(first, plan.specs_at([place for place in places if place not in taken]))
 
     def num_todo(self) -> int:
         """How many those are."""
@@ -78,6 +90,12 @@ class OpenRun:
             seen.add(fingerprint)
             found.append(ordinal)
         return found
+
+    def _expiring_at(self, places: array[int]) -> list[int]:
+        names = set(self.expiring)
+        fingerprints = enumerate(self.prepared.plan.fingerprints())
+        wanted = {ordinal for ordinal, fingerprint in fingerprints if fingerprint in names}
+        return [place for place in places if place in wanted]
 
     def parents(self) -> frozenset[str]:
         """Fingerprints of the generations that other rows follow."""
@@ -137,8 +155,21 @@ async def open_run(prepared: Prepared) -> AsyncGenerator[OpenRun]:
         context.standings = standings
         held_back = frozenset[str]() if prepared.options.rebuy else frozenset(bought_before)
         yield OpenRun(
-            prepared=prepared, facts=facts, context=context, standings=standings, held_back=held_back
+            prepared=prepared,
+            facts=facts,
+            context=context,
+            standings=standings,
+            held_back=held_back,
+            expiring=await _expiring(ledger, facts.out_id, standings),
         )
+
+
+async def _expiring(ledger: Ledger, out_id: str, standings: Mapping[str, Standing]) -> tuple[str, ...]:
+    """Fingerprints whose clip waits behind a link that expires, the soonest first."""
+    if all(standing.next_step != "fetch" for standing in standings.values()):
+        return ()
+    attempts = by_expiry(await ledger.unfinished(out_id))
+    return tuple(dict.fromkeys(a.request_fingerprint for a in attempts if link_expires_at(a) is not None))
 
 
 async def _with_sandbox(prepared: Prepared, stack: AsyncExitStack) -> Prepared:

@@ -81,12 +81,13 @@ def reconcile(
             reconcile_out(opened.out, opened.facts, opened.ledger, profile, named, key, parsed)
         )
         _publish(opened)
-        left = asyncio.run(opened.ledger.tally(opened.facts.out_id)).counts.get("unknown", 0)
+        counts = asyncio.run(opened.ledger.tally(opened.facts.out_id)).counts
+        left, unfetched = counts.get("unknown", 0), counts.get("failed_to_download", 0)
     if json:
         print_json({"looked_at": done.looked_at, "counts": dict(done.counts), "unknown": left})
     else:
         sys.stdout.write(_line(done, left) + "\n")
-    return 1 if left else 0
+    return 1 if left or unfetched else 0
 
 
 def _by_bill(out: str, ledger: str | None, path: Path, named: Mapping[Meaning, str], *, as_json: bool) -> int:

@@ -9,7 +9,7 @@ from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.gateway.fold import read_body
 from reelsweep.tasks.gateway.outcome import Choice, Outcome
 from reelsweep.tasks.ledger.records import AttemptRecord
-from reelsweep.tasks.purchase.ask import ask_until_ended
+from reelsweep.tasks.purchase.ask import ask_once, ask_until_ended
 from reelsweep.tasks.purchase.conclude import conclude, keep_results
 from reelsweep.tasks.purchase.context import RunContext
 from reelsweep.tasks.purchase.ends import RowEnd
@@ -45,7 +45,21 @@ async def fetch_again(spec: GenerationSpec, context: RunContext, attempt_id: str
         task_id=attempt.gateway_task_id,
         status_url=attempt.status_url,
     )
+    if spec.output == "video" and not any(result.video_url or result.sha256 for result in attempt.results):
+        answer = await ask_once(context, outcome)
+        if answer is None or answer.video_url is None:
+            return await _without_address(context, attempt_id, answer)
+        outcome = replace(outcome, choices=answer.choices)
     return await keep_results(spec, context, attempt_id, outcome, None, attempt.results)
+
+
+async def _without_address(context: RunContext, attempt_id: str, answer: Outcome | None) -> RowEnd:
+    """The clip is paid for and its address lost (the ledger was): it may yet be found, never bought again."""
+    message = "its address is lost, and the gateway does not give another"
+    if answer is not None and answer.error_message:
+        message += f" ({answer.error_message})"
+    await context.ledger.settle(attempt_id, (), "failed_to_download")
+    return RowEnd(status="failed_to_download", error_type="download_not_found", message=message)
 
 
 def _asked(attempt: AttemptRecord, context: RunContext) -> Outcome:
