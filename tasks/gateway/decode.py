@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from httpx_sse._decoders import SSEDecoder  # the only public door to it wants an httpx.Response
+from reelsweep.prompts.request import Json
 from reelsweep.tasks.gateway.lines import LINE_LIMIT_BYTES, Line, LineSplitter
 from reelsweep.tasks.gateway.salvage import split_values
 from reelsweep.tasks.gateway.values import JsonObject, as_objects, parse_json
@@ -118,7 +119,7 @@ class Decoder:
         if not isinstance(value, dict):
             return False
         if self._open_size:
-            if "choices" not in value and "error" not in value:
+            if not _is_event(payload, value):
                 return False
             self._dispatch()
         self._sse.decode(text)
@@ -148,6 +149,11 @@ class Decoder:
 
     def _bare_line(self, text: str) -> None:
         """A line that is no SSE field: JSON by itself, a part of a JSON text, or junk."""
+        if self._open_size:
+            if not _is_event(text):
+                self._open(f"data: {text}")
+                return
+            self._dispatch()
         if self._bare:
             self._bare.append(text)
             self._bare_size += len(text) + 1
@@ -209,3 +215,9 @@ class Decoder:
         room = KEPT_CHARS - len(self.junk)
         if room > 0:
             self.junk += text[:room] + "\n"
+
+
+def _is_event(text: str, value: Json | ValueError | None = None) -> bool:
+    """Whether a line is surely an event of its own, and no line of a pretty-printed one."""
+    value = parse_json(text.strip()) if value is None else value
+    return isinstance(value, dict) and ("choices" in value or "error" in value)

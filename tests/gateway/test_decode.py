@@ -68,6 +68,8 @@ def test_no_bytes_raise(body: bytes) -> None:
         ('data: {"a":1]}\ndata: {"choices":[]}\n\n', 1),
         ('data: [DONE]{"a":1}\n\n', 1),
         ('data: {"a": NaN}\n\n', 1),
+        ('data: {\n  "a": {\n    "b": 1\n  }\n}\n\ndata: {"c":1}\n\n', 2),
+        ('data: {"a":1}{"b":1}\n{"choices":[]}\n', 3),
         ('data: {"a":"x\ty"}\n\n', 1),
     ],
 )
