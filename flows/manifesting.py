@@ -10,11 +10,12 @@ import asyncio
 import fcntl
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from reelsweep.flows.session import CODE_VERSION, OpenRun
+from reelsweep.prompts.errors import TroubleError
 from reelsweep.tasks.ledger.records import AttemptRecord, Line
 from reelsweep.tasks.manifest.publisher import Publisher
 from reelsweep.tasks.manifest.write import Published
@@ -43,11 +44,13 @@ class Manifesting:
         """Write every file beside the run when the last time is long enough ago (50 times what it took)."""
         if self._publisher.due(time.monotonic()) and (self._going is None or self._going.done()):
             self._going = asyncio.create_task(asyncio.to_thread(self._write, self._publisher.refresh))
+            self._going.add_done_callback(lambda going: going.cancelled() or going.exception())
 
     async def rest(self) -> None:
-        """Wait for a refresh under way; raises what it met."""
+        """Wait for a refresh under way; what it met, the last `publish` meets too."""
         if self._going is not None:
-            await self._going
+            with suppress(TroubleError):
+                await self._going
 
     def _write(self, publish: Publish) -> Published:
         context = self.run.context

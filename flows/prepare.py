@@ -161,6 +161,6 @@ def api_key(options: RunOptions, profile: Profile, *, is_sandbox: bool) -> str |
     named = options.api_key_env
     name = profile.api_key_env or named if named == "REELSWEEP_API_KEY" else named
     key = os.environ.get(name, "").strip()
-    if key and not key.isascii():
+    if not all("!" <= char <= "~" for char in key):
         raise SettingsError(f"The key in {name} has characters that no key has.", f"Set {name} again.")
     return key or None

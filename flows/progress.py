@@ -15,6 +15,7 @@ from reelsweep.flows.display import Display, Progress, SilentDisplay
 from reelsweep.flows.manifesting import Manifesting
 from reelsweep.flows.session import OpenRun
 from reelsweep.flows.summary import FAILED
+from reelsweep.prompts.errors import TroubleError
 from reelsweep.tasks.ledger.records import Spend
 from reelsweep.tasks.purchase.ends import RowEnd
 from reelsweep.tasks.purchase.stops import Stop
@@ -53,7 +54,7 @@ class Tracker:
         """A row has ended."""
         self.in_flight -= 1
         self.ends[end.status] += 1
-        if end.status not in ("unknown", "skipped_parent", "cancelled"):
+        if end.error_type == "crash" or end.status not in ("unknown", "skipped_parent", "cancelled"):
             self.num_left += not end.is_final
         if end.status in FAILED and len(self.failures) < MOST_FAILURES:
             self.failures.append((name, end))
@@ -119,7 +120,8 @@ async def _watch(tracker: Tracker, manifesting: Manifesting, board: Board) -> No
     display, look_at = DISPLAY.get(), 0.0
     while True:
         if tracker.run.prepared.price is not None and time.monotonic() >= look_at:
-            tracker.spend = await tracker.run.context.ledger.spend()
+            with suppress(TroubleError):  # whoever needs the ledger says so
+                tracker.spend = await tracker.run.context.ledger.spend()
             look_at = time.monotonic() + SPEND_S
         progress = tracker.progress()
         display.update(progress)

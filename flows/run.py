@@ -26,6 +26,7 @@ from reelsweep.flows.session import OpenRun, open_run
 from reelsweep.flows.signals import Drain, default_drain_s, draining
 from reelsweep.flows.summary import RunStopped, RunSummary, exit_code
 from reelsweep.flows.window import Window
+from reelsweep.prompts.errors import TroubleError
 from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.generate import generate
 from reelsweep.tasks.ledger.records import Tally
@@ -66,6 +67,7 @@ async def run_prepared(prepared: Prepared) -> RunSummary:
         run.context.on_note = DISPLAY.get().note
         async with watch(tracker, manifesting, board):
             await _drive(run, tracker)
+        await run.context.ledger.cut(run.run_id)
         tally = await run.context.ledger.tally(run.context.out_id, run.run_id)
         await manifesting.rest()
         await manifesting.publish()
@@ -92,21 +94,23 @@ async def _drive(run: OpenRun, tracker: Tracker) -> None:
 
     async def make_one(spec: GenerationSpec) -> RowEnd:
         tracker.begin()
-        if context.is_too_dear(spec) and run.is_to_buy(spec.request_fingerprint):
-            end = await skip_for_budget(spec, context)
-            tracker.end(spec.prompt_id, end)
-            return end
         end = RowEnd(status="unknown", error_type="crash")
         try:
-            # Typed as if the state could be had without awaiting; on a loop it cannot.
-            await cast(Awaitable[Any], generate(spec, run.run_id, return_state=True))
-            end = context.ends.pop(spec.request_fingerprint, end)
+            if context.is_too_dear(spec) and run.is_to_buy(spec.request_fingerprint):
+                end = await skip_for_budget(spec, context)
+            else:
+                end = await _generate(spec, run)
+        except TroubleError as error:
+            context.trouble(error)  # raised here it would cut off what others have paid for
         finally:
             tracker.end(spec.prompt_id, end)
         return end
 
     async def skip(spec: GenerationSpec) -> None:
-        await context.ledger.skip(run.prepared.gateway, spec.request_fingerprint, "skipped_parent")
+        try:
+            await context.ledger.skip(run.prepared.gateway, spec.request_fingerprint, "skipped_parent")
+        except TroubleError as error:
+            context.trouble(error)
 
     def parent_status(fingerprint: str) -> str | None:
         standing = run.standings.get(fingerprint)
@@ -129,6 +133,14 @@ async def _drive(run: OpenRun, tracker: Tracker) -> None:
     )
     with draining(drain):
         await _until_done(working, run)
+
+
+async def _generate(spec: GenerationSpec, run: OpenRun) -> RowEnd:
+    """One task run; one that broke off without an end says why in its state."""
+    # Typed as if the state could be had without awaiting; on a loop it cannot.
+    state = await cast(Awaitable[State[Any]], generate(spec, run.run_id, return_state=True))
+    broken = RowEnd(status="unknown", error_type="crash", message=state.message or "")
+    return run.context.ends.pop(spec.request_fingerprint, broken)
 
 
 async def _until_done(working: asyncio.Task[None], run: OpenRun) -> None:

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import httpx
-
 from reelsweep.tasks.gateway.outcome import Outcome
 
 TRANSCRIPT_HEAD_BYTES = 256 * 1024
@@ -140,7 +139,8 @@ async def post(
         return unsent(*connect_failure(error))
     except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL) as error:
         return unsent("bad_request", str(error), retry_none=True)
-    except httpx.TransportError:
+    except httpx.RequestError:
+        # also DecodingError, which is no TransportError: a body that claims gzip and is none
         return cut_outcome(exchange, "reset")
 
 

@@ -129,6 +129,10 @@ class Ledger(Reading):
             await asyncio.to_thread(lease.stop)
             clear_lock(self._place, run_id)
 
+    async def cut(self, run_id: str) -> int:
+        """Nothing of this run is under way any more: what it left in flight is `unknown`. Counts those."""
+        return await self._write(lambda conn: claims.cut(conn, run_id))
+
     def lease_held(self, run_id: str) -> bool:
         """Whether the run may send now: in memory, on a clock that runs while the process is stopped."""
         lease = self._leases.get(run_id)

@@ -48,6 +48,9 @@ async def buy(
     except asyncio.CancelledError:
         await asyncio.shield(_interrupted(spec, context, claim, exchange))
         raise
+    except Exception:
+        await _interrupted(spec, context, claim, exchange)
+        raise
     if exchange.answered:
         context.heard()
     if not exchange.sent:

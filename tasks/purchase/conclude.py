@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from reelsweep.prompts.errors import TroubleError
 from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.gateway.client import Tape
 from reelsweep.tasks.gateway.explain import manifest_status_of
@@ -122,9 +123,14 @@ def _cost_musd(spec: GenerationSpec, context: RunContext, outcome: Outcome) -> i
 
 
 def _keep_transcript(context: RunContext, attempt_id: str, tape: Tape) -> str | None:
+    """Its file name. A disk that cannot take it ends the run, but never costs the outcome."""
     body = tape.bytes()
     keys = [context.key] if context.key else []
-    return context.store.write_transcript(attempt_id, scrub(body, keys)) if body else None
+    try:
+        return context.store.write_transcript(attempt_id, scrub(body, keys)) if body else None
+    except TroubleError as error:
+        context.trouble(error)
+        return None
 
 
 def _text_result(choice: Choice) -> ResultRecord:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import httpx
+from reelsweep.prompts.errors import TroubleError
 from reelsweep.prompts.pricing import Price
 from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.artifacts.door import Door
@@ -131,6 +132,10 @@ class RunContext:
         self.on_note(f"stopping: {stop}")
         for limiter in limiters:
             limiter.close()
+
+    def trouble(self, error: TroubleError) -> None:
+        """The machine fails: nothing more is bought that could not be kept."""
+        self.stop(Stop(reason="trouble", message=error.message, remedy=error.remedy))
 
     def stop_model(self, model: str, stop: Stop) -> None:
         """Send nothing more to this model."""

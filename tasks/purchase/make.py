@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 
+from reelsweep.prompts.errors import TroubleError, UsageError
 from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.gateway.limiter import LimiterClosed
 from reelsweep.tasks.ledger.records import Claim, ClaimRequest, Declined, Standing
@@ -29,8 +30,16 @@ PrefectIds = tuple[str | None, str | None]
 
 
 async def make(spec: GenerationSpec, context: RunContext, prefect_ids: PrefectIds) -> RowEnd:
-    """Bring one generation as far as it goes in this run."""
-    end = context.ends[spec.request_fingerprint] = await _make(spec, context, prefect_ids)
+    """Bring one generation as far as it goes in this run.
+
+    A machine that fails (disk, database) stops the run: nothing more is bought that could not be kept.
+    """
+    try:
+        end = await _make(spec, context, prefect_ids)
+    except TroubleError as error:
+        context.trouble(error)
+        end = RowEnd(status="planned", error_type="trouble", message=error.message)
+    context.ends[spec.request_fingerprint] = end
     return end
 
 
@@ -82,6 +91,9 @@ async def _without_sending(
 async def _finish(spec: GenerationSpec, context: RunContext, standing: Standing) -> RowEnd | None:
     """Bring an attempt of an earlier run to its end, unless another live run is at it."""
     if not await context.ledger.adopt(_attempt_of(standing), context.run_id):
+        if not context.ledger.lease_held(context.run_id):
+            return _lease_lost(context)
+        await asyncio.sleep(_WAIT_S)
         return await _wait_for_other_run(spec, context)
     if standing.next_step == "fetch":
         return await fetch_again(spec, context, _attempt_of(standing))
@@ -97,6 +109,8 @@ async def _send(
         body = await build_body(spec, context)
     except LookupError as unknown_turn:
         return RowEnd(status="planned", error_type="parent_turn", message=str(unknown_turn))
+    except UsageError as lost_input:
+        raise TroubleError(lost_input.message, lost_input.remedy) from lost_input
     async with AsyncExitStack() as turn:
         canary = context.canary(spec.model)
         if canary is not None:
@@ -108,7 +122,11 @@ async def _send(
             if not context.count_post():
                 context.stop(_max_posts_stop(context))
                 return _not_sent(context, spec.model)
-            claim = await _claim(spec, context, body.sha256, prefect_ids)
+            try:
+                claim = await _claim(spec, context, body.sha256, prefect_ids)
+            except BaseException:
+                context.uncount_post()
+                raise
             if isinstance(claim, Declined):
                 context.uncount_post()
                 return claim
@@ -150,9 +168,10 @@ async def _declined(spec: GenerationSpec, declined: Declined, context: RunContex
         case "skipped_budget":
             return await skip_for_budget(spec, context)
         case "lease_lost":
-            context.stop(Stop(reason="lease_lost", message="this run lost its lease on the ledger."))
-            return RowEnd(status="planned", error_type="lease_lost")
-        case "final" | "unknown" | "failed_billed" | "max_purchases" | "max_posts" | "body_changed":
+            return _lease_lost(context)
+        case "max_purchases":
+            return end_of_standing(declined.standing)  # what could be asked for was asked before
+        case "final" | "unknown" | "failed_billed" | "max_posts" | "body_changed":
             if declined.standing.next_step in ("fetch", "recover", "wait"):
                 return None
             return end_of_standing(declined.standing)
@@ -204,6 +223,11 @@ def _not_sent(context: RunContext, model: str) -> RowEnd:
     if stop is None:
         return RowEnd(status="planned")
     return RowEnd(status="planned", error_type=stop.reason, message=stop.message)
+
+
+def _lease_lost(context: RunContext) -> RowEnd:
+    context.stop(Stop(reason="lease_lost", message="this run lost its lease on the ledger."))
+    return RowEnd(status="planned", error_type="lease_lost")
 
 
 def _max_posts_stop(context: RunContext) -> Stop:

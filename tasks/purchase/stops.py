@@ -17,6 +17,7 @@ StopReason = Literal[
     "breaker",
     "unreachable",
     "lease_lost",
+    "trouble",
     "drift",
     "interrupted",
 ]
@@ -32,11 +33,11 @@ class Stop:
 
     @property
     def exit_code(self) -> int:
-        """3 for money, keys and the breaker; 1 for too many failures; 130 for Ctrl-C."""
+        """3 for money, keys and the breaker; 1 for too many failures or a failing machine; 130 for Ctrl-C."""
         match self.reason:
             case "interrupted":
                 return 130
-            case "max_failed" | "lease_lost":
+            case "max_failed" | "lease_lost" | "trouble":
                 return 1
             case _:
                 return 3

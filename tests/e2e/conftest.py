@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import ipaddress
 import json
 import os
@@ -93,7 +94,7 @@ def reelsweep(prefect: ServerInUse, tmp_path: Path) -> Callable[..., Command]:
 
 
 @pytest.fixture
-def make(prefect: ServerInUse, sandbox: SandboxServer, tmp_path: Path) -> Callable[..., Any]:
+def make(prefect: ServerInUse, sandbox: SandboxServer, tmp_path: Path) -> Iterator[Callable[..., Any]]:
     """`bulk` in this process against the sandbox; a stopped run gives its summary like any other."""
 
     async def run(table: Any, **options: Any) -> RunSummary:
@@ -103,7 +104,8 @@ def make(prefect: ServerInUse, sandbox: SandboxServer, tmp_path: Path) -> Callab
         except RunStopped as stopped:
             return stopped.summary
 
-    return run
+    yield run
+    gc.collect()  # Prefect's leaks are borne with in this folder only
 
 
 @pytest.fixture

@@ -1,0 +1,129 @@
+"""What decides about money when something breaks in the middle: nothing sent twice, nothing left unsaid."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from reelsweep.prompts.errors import SettingsError, TroubleError
+from reelsweep.tasks.sandbox.server import SandboxServer
+
+TEXT = (
+    b'data: {"choices":[{"index":0,"delta":{"content":"a kite"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+)
+CUT = b'data: {"choices":[{"index":0,"delta":{"content":"a ki'
+
+
+def always(response: bytes) -> Callable[[Any], bytes]:
+    """The same response to everything."""
+    return lambda _asked: response
+
+
+async def test_a_body_that_does_not_unpack_is_unknown(
+    make: Callable[..., Any], own_gateway: Any, respond: Callable[..., bytes]
+) -> None:
+    """A stream that says gzip and is none was maybe billed: held, exit 1, and not sent again."""
+    own_gateway.answer = always(respond(b"no gzip at all", Content_Encoding="gzip"))
+    table = pd.DataFrame({"prompt": ["a kite"]})
+    summary = await make(table, gateway=own_gateway.base_url, output="text", model="m")
+    again = await make(table, gateway=own_gateway.base_url, output="text", model="m")
+    assert (summary.counts, summary.exit_code, again.exit_code) == ({"unknown": 1}, 1, 1)
+    assert len(own_gateway.posts) == 1
+
+
+async def test_a_transcript_that_cannot_be_kept_stops_the_run_and_not_the_outcome(
+    make: Callable[..., Any], own_gateway: Any, respond: Callable[..., bytes], tmp_path: Path
+) -> None:
+    """A disk that takes no file ends the run at once with its reason; what was read is in the ledger."""
+
+    def answer(_asked: Any) -> bytes:
+        folder = tmp_path / "out" / "transcripts"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.touch()
+        return respond(CUT)
+
+    own_gateway.answer = answer
+    table = pd.DataFrame({"prompt": [f"kite {number}" for number in range(6)]})
+    options = {"gateway": own_gateway.base_url, "output": "text", "model": "m", "canary": 0, "concurrency": 1}
+    summary = await make(table, **options)
+    assert summary.counts == {"planned": 5, "unknown": 1}
+    assert (summary.exit_code, len(own_gateway.posts)) == (1, 1)
+    assert "transcripts" in summary.stopped
+
+
+async def test_a_ledger_that_breaks_ends_the_buying(
+    make: Callable[..., Any], own_gateway: Any, respond: Callable[..., bytes], tmp_path: Path
+) -> None:
+    """Without a ledger nothing more is sent than what was on its way, and the run says why it ended."""
+
+    def answer(_asked: Any) -> bytes:
+        with sqlite3.connect(tmp_path / "out" / "ledger.db") as database:
+            database.executescript("DROP TABLE IF EXISTS results; DROP TABLE IF EXISTS attempts;")
+        return respond(TEXT)
+
+    own_gateway.answer = answer
+    table = pd.DataFrame({"prompt": [f"kite {number}" for number in range(30)]})
+    with pytest.raises(TroubleError, match="no such table"):
+        await make(table, gateway=own_gateway.base_url, output="text", model="m", canary=0, concurrency=2)
+    assert len(own_gateway.posts) <= 2
+
+
+async def test_an_image_lost_in_mid_run_leaves_its_row_planned_and_exit_1(
+    make: Callable[..., Any], own_gateway: Any, respond: Callable[..., bytes], tmp_path: Path
+) -> None:
+    """A row whose kept image is gone is not sent, the run ends saying so, and the next run sends it."""
+
+    def answer(_asked: Any) -> bytes:
+        shutil.rmtree(tmp_path / "out" / "inputs", ignore_errors=True)
+        return respond(TEXT)
+
+    own_gateway.answer = answer
+    table = tmp_path / "table.csv"
+    table.write_text("prompt,image\n" + "".join(f"kite {n},{n}.png\n" for n in range(3)))
+    for number in range(3):
+        (tmp_path / f"{number}.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100 + number))
+    summary = await make(table, gateway=own_gateway.base_url, output="text", model="m", concurrency=1)
+    assert summary.counts["planned"] >= 1
+    assert summary.exit_code == 1
+    assert "inputs" in summary.stopped
+    own_gateway.answer = always(respond(TEXT))
+    again = await make(table, gateway=own_gateway.base_url, output="text", model="m", concurrency=1)
+    assert (again.counts, again.exit_code, len(own_gateway.posts)) == ({"success": 3}, 0, 3)
+
+
+async def test_resubmit_ends_where_purchases_are_used_up(
+    make: Callable[..., Any], sandbox: SandboxServer
+) -> None:
+    """A job with a task id that nobody knows is bought at most `max_purchases` times, and the run ends."""
+    table = pd.DataFrame({"prompt": ["a kite [[fault=task_404]]"]})
+    async with asyncio.timeout(40):
+        summary = await make(table, on_unknown="resubmit", stream_timeout="2s")
+        again = await make(table, on_unknown="resubmit", stream_timeout="2s")
+    assert (summary.counts, summary.exit_code) == ({"unknown": 1}, 1)
+    assert (summary.posts, again.posts) == (2, 0)
+
+
+async def test_a_stopped_model_leaves_the_other_alone(make: Callable[..., Any]) -> None:
+    """Where one model is refused to this key, the rows of the other are made; the run ends with exit 3."""
+    rows = [("a", "[[fault=403_model]] one"), ("b", "two"), ("a", "[[fault=403_model]] three"), ("b", "four")]
+    table = pd.DataFrame(rows, columns=["model", "prompt"])
+    summary = await make(table)
+    assert summary.counts == {"planned": 2, "success": 2}
+    assert (summary.exit_code, summary.posts) == (3, 3)
+
+
+async def test_a_key_that_cannot_be_one_is_refused_without_being_shown(
+    make: Callable[..., Any], own_gateway: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line break in the key's variable is a settings error that names the variable, never the key."""
+    monkeypatch.setenv("MY_KEY", "sk-first\nsk-second")
+    with pytest.raises(SettingsError, match="MY_KEY") as refused:
+        await make(pd.DataFrame({"prompt": ["x"]}), gateway=own_gateway.base_url, api_key_env="MY_KEY")
+    assert "sk-" not in str(refused.value)
+    assert own_gateway.posts == []
