@@ -157,7 +157,7 @@ class Looker:
     """Opens a manifest with DuckDB again and again, as an analyst does who cannot wait."""
 
     manifest: Path
-    every_s: float = 0.1
+    every_s: float = 0.05
     reads: int = 0
     failures: list[str] = field(default_factory=list)
     falls: list[str] = field(default_factory=list)
