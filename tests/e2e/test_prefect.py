@@ -188,28 +188,11 @@ def copy_tree(source: Path, target: Path) -> None:
             (target / path.relative_to(source)).write_bytes(path.read_bytes())
 
 
-OTHERS_FLOW = """
-import asyncio
-from pathlib import Path
-import reelsweep.flows.bulk
-from prefect import flow
-from reelsweep.flows.bulk import bulk
-from tasks.own import NAME
-
-@flow
-async def own() -> str:
-    return (await bulk("example:", limit=1)).manifest
-
-if __name__ == "__main__":
-    print(NAME, Path(reelsweep.flows.bulk.__file__).parts[-4], asyncio.run(own()))
-"""
-
-
 def test_the_wheel_lives_beside_flows_and_tasks_of_others(
-    prefect: ServerInUse, installed: Callable[[str], Path], tmp_path: Path
+    prefect: ServerInUse, installed: Callable[[str], Path], tmp_path: Path, project: Path
 ) -> None:
     """In a repository with packages `flows` and `tasks` of its own, both are found, and the command works."""
-    for name, text in {"flows/own.py": OTHERS_FLOW, "tasks/own.py": "NAME = 'theirs'"}.items():
+    for name, text in {"flows/own.py": blocks(project)["beside"], "tasks/own.py": "NAME = 'theirs'"}.items():
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).parent.joinpath("__init__.py").touch()
         (tmp_path / name).write_text(text)
