@@ -189,10 +189,10 @@ def copy_tree(source: Path, target: Path) -> None:
 
 
 def test_the_wheel_lives_beside_flows_and_tasks_of_others(
-    prefect: ServerInUse, installed: Callable[[str], Path], tmp_path: Path, project: Path
+    prefect: ServerInUse, installed: Callable[[str], Path], tmp_path: Path, blocks: dict[str, str]
 ) -> None:
     """In a repository with packages `flows` and `tasks` of its own, both are found, and the command works."""
-    for name, text in {"flows/own.py": blocks(project)["beside"], "tasks/own.py": "NAME = 'theirs'"}.items():
+    for name, text in {"flows/own.py": blocks["beside"], "tasks/own.py": "NAME = 'theirs'"}.items():
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).parent.joinpath("__init__.py").touch()
         (tmp_path / name).write_text(text)
