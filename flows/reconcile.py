@@ -1,6 +1,6 @@
 """Ask about what was maybe paid for, read kept transcripts again, fetch what was not stored. Never a POST.
 
-Beside a run (`reconcile_held`, what its window does not touch) and by hand (`reconcile_out`): eight
+Beside a run (`reconciling`, what its window does not touch) and by hand (`reconcile_out`): eight
 requests at a time, links that expire before all, else newest first, ten minutes at most.
 """
 
@@ -12,18 +12,21 @@ import os
 import socket
 import uuid
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from reelsweep.flows.options import RunOptions
 from reelsweep.flows.prepare import gateway_door
-from reelsweep.flows.session import CODE_VERSION
+from reelsweep.flows.session import CODE_VERSION, OpenRun
+from reelsweep.prompts.errors import ReelsweepError
 from reelsweep.prompts.pricing import Price
 from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.artifacts.probe import Prober
 from reelsweep.tasks.artifacts.store import Store
+from reelsweep.tasks.gateway.breaker import Breaker
 from reelsweep.tasks.gateway.fold import read_body
 from reelsweep.tasks.gateway.profiles import Profile
 from reelsweep.tasks.ledger.ledger import Ledger
@@ -36,6 +39,8 @@ from reelsweep.tasks.purchase.recover import fetch_again, recover
 
 AT_A_TIME = 8
 TEN_MINUTES_S = 600.0
+END_S = 3.0
+"""How long the end of a run waits for it; what is cut off then goes on in the next run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +70,48 @@ async def reconcile_attempts(
     except TimeoutError:
         counts["not looked at"] = len(known) - counts.total()
     return Reconciled(looked_at=counts.total(), counts=dict(counts))
+
+
+@asynccontextmanager
+async def reconciling(run: OpenRun) -> AsyncGenerator[None]:
+    """Beside the block, do what the run's window leaves alone; at its end wait a moment, then cut off."""
+    beside = asyncio.create_task(_reconcile_beside(run))
+    try:
+        yield
+    finally:
+        await asyncio.wait({beside}, timeout=END_S)
+        beside.cancel()
+        await asyncio.gather(beside, return_exceptions=True)
+
+
+async def _reconcile_beside(run: OpenRun) -> None:
+    context = replace(run.context, _breaker=Breaker(), _canaries={}, _proven=set())  # looking back: no feed
+    try:
+        attempts = await _left_alone(run)
+        if attempts:
+            specs = await asyncio.to_thread(specs_of, context.ledger, context.out_id, attempts)
+            await reconcile_attempts(context, attempts, specs)
+    except* ReelsweepError as errors:
+        run.context.on_note(f"reconcile: {errors.exceptions[0]}")
+
+
+async def _left_alone(run: OpenRun) -> list[AttemptRecord]:
+    """Held rows with a kept transcript, and what is paid for and no longer in the plan."""
+    if run.prepared.options.on_unknown == "resubmit":
+        return []
+    steps = {name: standing.next_step for name, standing in run.standings.items()}
+    if not {"hold", "fetch", "recover"}.intersection(steps.values()):
+        return []
+    planned = frozenset(run.prepared.plan.fingerprints())
+    return [
+        attempt
+        for attempt in await run.context.ledger.unfinished(run.context.out_id)
+        if (steps.get(attempt.request_fingerprint) == "hold" and attempt.transcript)
+        or (
+            steps.get(attempt.request_fingerprint) in ("fetch", "recover")
+            and attempt.request_fingerprint not in planned
+        )
+    ]
 
 
 async def _reconcile(context: RunContext, attempt: AttemptRecord, spec: GenerationSpec) -> str:

@@ -22,6 +22,7 @@ from reelsweep.flows.manifesting import Manifesting
 from reelsweep.flows.options import RunOptions
 from reelsweep.flows.prepare import Prepared, prepare
 from reelsweep.flows.progress import DISPLAY, Tracker, watch
+from reelsweep.flows.reconcile import reconciling
 from reelsweep.flows.session import OpenRun, open_run
 from reelsweep.flows.signals import Drain, default_drain_s, draining
 from reelsweep.flows.summary import RunStopped, RunSummary, exit_code
@@ -65,7 +66,7 @@ async def run_prepared(prepared: Prepared) -> RunSummary:
                 " --rebuy buys them."
             )
         run.context.on_note = DISPLAY.get().note
-        async with watch(tracker, manifesting, board):
+        async with watch(tracker, manifesting, board), reconciling(run):
             await _drive(run, tracker)
         await run.context.ledger.cut(run.run_id)
         tally = await run.context.ledger.tally(run.context.out_id, run.run_id)

@@ -27,9 +27,9 @@ class Links:
     clip: bytes
     query_of: Callable[[str], str] = lambda _prompt: ""
     """The query of a prompt's link."""
-    alive: set[str] = field(default_factory=set)
+    alive: set[str] = field(default_factory=set[str])
     """Beginnings of paths that give the clip."""
-    status: dict[str, Any] = field(default_factory=dict)
+    status: dict[str, Any] = field(default_factory=dict[str, Any])
     """What the page of the job says."""
     said: str = ""
     """What the stream says before its link."""
@@ -116,3 +116,38 @@ async def test_a_lost_address_is_asked_for_by_the_task_id(
     links.alive = {"/fresh/"}
     found = await make(table, gateway=links.gateway.base_url)
     assert (found.posts, found.counts, len(links.gateway.posts)) == (0, {"success": 1}, 1)
+
+
+async def test_a_held_row_is_read_again_beside_the_next_run(
+    make: Callable[..., Any], links: Links, respond: Callable[..., bytes], tmp_path: Path
+) -> None:
+    """A kept transcript in which today's reader sees the clip becomes a success, without a POST."""
+    links.alive = {"/out/"}
+    answer = links.gateway.answer
+    links.gateway.answer = lambda asked: (
+        respond(b": waiting\n\n", Content_Length="999") if asked.method == "POST" else answer(asked)
+    )
+    table = pd.DataFrame({"prompt": ["a kite", "a boat"]})
+    first = await make(table, gateway=links.gateway.base_url, canary=0)
+    assert first.counts == {"unknown": 2}
+    kept, other = sorted((tmp_path / "out" / "transcripts").iterdir())
+    text = json.dumps(
+        {"choices": [{"index": 0, "delta": {"content": f"{links.gateway.origin}/out/clip.mp4"}}]}
+    )
+    kept.write_text(f"data: {text}\n\ndata: [DONE]\n\n")
+    second = await make(table, gateway=links.gateway.base_url, canary=0)
+    assert (second.posts, second.counts, second.exit_code) == (0, {"success": 1, "unknown": 1}, 1)
+    assert other.read_bytes() == b": waiting\n\n"
+
+
+async def test_a_paid_clip_is_fetched_though_its_row_left_the_plan(
+    make: Callable[..., Any], links: Links, tmp_path: Path
+) -> None:
+    """A row that was edited away before its clip was here is still paid for."""
+    await make(pd.DataFrame({"prompt": ["kite", "boat"]}), gateway=links.gateway.base_url, canary=0)
+    links.alive = {"/out/"}
+    await make(pd.DataFrame({"prompt": ["kite"]}), gateway=links.gateway.base_url, canary=0)
+    frame = read_manifest(tmp_path / "out")
+    assert frame["status"].tolist() == ["success", "success"]
+    assert frame["in_plan"].tolist() == [True, False]
+    assert len(links.gateway.posts) == 2
