@@ -13,6 +13,7 @@ from reelsweep.prompts.errors import TroubleError
 REMEDIES = {
     errno.ENOSPC: "Free some space, then run the same command again.",
     errno.EDQUOT: "Free some of the quota, then run the same command again.",
+    errno.EFBIG: "Raise the limit on the size of files (`ulimit -f`), then run the same command again.",
     errno.EROFS: "Make it writable or choose another --out, then run the same command again.",
     errno.EACCES: "Make it writable or choose another --out, then run the same command again.",
     errno.EPERM: "Make it writable or choose another --out, then run the same command again.",
