@@ -14,7 +14,7 @@ from reelsweep.tasks.sandbox.server import SandboxServer
 async def test_a_file_that_has_its_name_is_settled_without_network(
     make: Callable[..., Any], sandbox: SandboxServer, tmp_path: Path
 ) -> None:
-    """The hash was durable and the file renamed; the address may be dead, the row is a success all the same."""
+    """The hash was durable and the file renamed: the address may be dead, the row is a success."""
     table = pd.DataFrame({"prompt": ["a kite"], "seed": [1]})
     first = await make(table)
     posts = len(sandbox.bill())
