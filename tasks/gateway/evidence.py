@@ -39,6 +39,8 @@ class ChoiceEvidence:
 
     choice_idx: int
     content: str = ""
+    marked: str = ""
+    """The content with a BREAK wherever something could not be read: what is searched."""
     reasoning: str = ""
     refusal: str = ""
     tool_calls: str | None = None

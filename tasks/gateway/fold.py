@@ -23,7 +23,7 @@ from reelsweep.tasks.gateway.pick import urls_in
 from reelsweep.tasks.gateway.piece import ChoiceFold
 from reelsweep.tasks.gateway.salvage import text_of_fragment
 from reelsweep.tasks.gateway.scan import Scanner
-from reelsweep.tasks.gateway.structure import Found, find
+from reelsweep.tasks.gateway.structure import Found, find, hides_text
 from reelsweep.tasks.gateway.texts import Allowance
 from reelsweep.tasks.gateway.values import JsonObject, as_int, as_object, as_objects
 
@@ -108,8 +108,7 @@ class Reader:
 
     def _fold(self, event: Event) -> None:
         if event.kind != "object":
-            for choice in self._choices.values():
-                choice.add_break(is_done=event.kind == "done")
+            self._break(is_done=event.kind == "done")
             return
         value = event.value
         self._is_json = True
@@ -119,10 +118,16 @@ class Reader:
         if fault is not None:
             self._fault = fault
             for choice in self._choices.values():
-                choice.length_at_fault = choice.content.num_chars
+                choice.length_at_fault = choice.content.marked_length
         elif understood:
             self.num_events += 1
+        elif hides_text(value):
+            self._break(is_done=False)
         self._fold_envelope(value)
+
+    def _break(self, *, is_done: bool) -> None:
+        for choice in self._choices.values():
+            choice.add_break(is_done=is_done)
 
     def _fold_choices(self, value: JsonObject, event: Event) -> bool:
         choices = value.get("choices")

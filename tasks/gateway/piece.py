@@ -8,7 +8,7 @@ from __future__ import annotations
 from reelsweep.prompts.request import Json
 from reelsweep.tasks.gateway.evidence import ChoiceEvidence
 from reelsweep.tasks.gateway.scan import Scanner
-from reelsweep.tasks.gateway.structure import Found, find
+from reelsweep.tasks.gateway.structure import Found, find, hides_text
 from reelsweep.tasks.gateway.texts import Allowance, Text
 from reelsweep.tasks.gateway.toolcalls import ToolCalls
 from reelsweep.tasks.gateway.values import BREAK, JsonObject, as_object, as_text
@@ -51,6 +51,8 @@ class ChoiceFold:
     def add(self, piece: JsonObject, percents: list[float]) -> Found | None:
         """Take one `choices` item; percentages go to `percents`, JSON findings are returned."""
         delta = as_object(piece.get("delta")) or as_object(piece.get("message"))
+        if not delta and "text" not in piece and hides_text(piece):
+            self.add_break(is_done=False)
         found = self._add_content(delta.get("content") if delta else piece.get("text"), percents)
         for name in ("reasoning_content", "reasoning"):
             self._add_reasoning(delta.get(name), percents)
@@ -64,13 +66,13 @@ class ChoiceFold:
         return found
 
     def add_break(self, *, is_done: bool) -> None:
-        """Mark in the texts that something could not be read here; after the end, only if more comes."""
+        """Note that something could not be read here; after the end, only if more comes."""
         self._is_done = is_done
         if is_done:
             return
         for text, scanner in ((self.content, self.content_scanner), (self.reasoning, self.reasoning_scanner)):
             if text.num_chars:
-                text.append(BREAK)
+                text.add_break()
                 scanner.feed(BREAK)
 
     def _break_after_done(self) -> None:
@@ -87,7 +89,8 @@ class ChoiceFold:
         return ChoiceEvidence(
             choice_idx=self._choice_idx,
             content=str(self.content),
-            reasoning=str(self.reasoning),
+            marked=self.content.marked(),
+            reasoning=self.reasoning.marked(),
             refusal=str(self._refusal),
             tool_calls=self._tool_calls.as_json(),
             finish_reason=self._finish_reason,

@@ -52,7 +52,7 @@ class Reading:
 
 def read_choice(choice: ChoiceEvidence, evidence: Evidence) -> Reading:
     """Look for the video and for a failure; a video before a told failure is none."""
-    answer = clean(choice.content)
+    answer = clean(choice.marked)
     bounds = Bounds(
         task_id=evidence.task_id,
         status_url=evidence.status_url,
@@ -90,7 +90,7 @@ def told_failure(reading: Reading, *, is_ended: bool) -> tuple[Verdict, Fault] |
 def _pick(choice: ChoiceEvidence, answer: Answer, bounds: Bounds, evidence: Evidence) -> Pick | None:
     structured = next((url for url in choice.videos if bounds.allow(url)), None)
     if structured:
-        return Pick(structured, len(choice.content), Strength.FIELD)
+        return Pick(structured, len(choice.marked), Strength.FIELD)
     pick = pick_video(answer, bounds) or _pick_thought(choice, answer, bounds)
     if pick is not None or choice.choice_idx > 0:
         return pick

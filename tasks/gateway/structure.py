@@ -94,6 +94,19 @@ def is_echo(value: JsonObject) -> bool:
     }
 
 
+def hides_text(value: Json, depth: int = 0) -> bool:
+    """Whether something like a piece of text lies in an object that could not be understood."""
+    if depth > 4:
+        return False
+    if isinstance(value, list):
+        return any(hides_text(item, depth + 1) for item in value[:8])
+    if not isinstance(value, dict):
+        return False
+    if isinstance(value.get("content"), str) or isinstance(value.get("reasoning_content"), str):
+        return True
+    return any(hides_text(item, depth + 1) for item in value.values() if isinstance(item, dict | list))
+
+
 class _Search:
     def __init__(self) -> None:
         self.found = Found()

@@ -14,6 +14,7 @@ ALLOWANCE_CHARS = 2 * 1024 * 1024
 """What all texts of one body may keep together."""
 TAIL_CHARS = 8 * 1024
 """What each keeps of its end beyond that: results come last."""
+_MAX_BREAKS = 10_000
 
 
 @dataclass(slots=True)
@@ -32,7 +33,7 @@ class Allowance:
 class Text:
     """Pieces in, one text out. Appending costs the length of the piece, however long the text is."""
 
-    __slots__ = ("_allowance", "_head", "_older", "_tail", "num_chars", "num_dropped")
+    __slots__ = ("_allowance", "_breaks", "_head", "_older", "_tail", "num_chars", "num_dropped")
 
     def __init__(self, allowance: Allowance) -> None:
         self.num_chars = 0
@@ -41,6 +42,7 @@ class Text:
         self._head = StringIO(newline="")
         self._tail: StringIO | None = None
         self._older = ""
+        self._breaks: list[int] = []
 
     def append(self, piece: str) -> None:
         """Add a piece."""
@@ -57,7 +59,27 @@ class Text:
             self.num_dropped += len(self._older)
             self._older, self._tail = self._tail.getvalue(), StringIO(newline="")
 
+    def add_break(self) -> None:
+        """Something is missing here: what stands before and after is not put together in `marked`."""
+        if self.num_chars and len(self._breaks) < _MAX_BREAKS:
+            self._breaks.append(self.num_chars)
+
+    @property
+    def marked_length(self) -> int:
+        """The length of `marked`, where all of the text is kept."""
+        return self.num_chars + len(self._breaks)
+
+    def marked(self) -> str:
+        """The text with a BREAK wherever something is missing."""
+        head, position, parts = self._head.getvalue(), 0, list[str]()
+        for at in self._breaks:
+            parts += [head[position:at], BREAK]
+            position = at
+        return whole_text("".join([*parts, head[position:], self._end()]))
+
     def __str__(self) -> str:
+        return whole_text(self._head.getvalue() + self._end())
+
+    def _end(self) -> str:
         tail = "" if self._tail is None else self._older + self._tail.getvalue()
-        tail = BREAK + tail if self.num_dropped else tail
-        return whole_text(self._head.getvalue() + tail)
+        return BREAK + tail if self.num_dropped else tail

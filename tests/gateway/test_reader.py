@@ -145,6 +145,9 @@ def test_no_address_goes_across_something_unreadable(stream: Stream) -> None:
     outcome = read_body(body)
     assert (outcome.video_url, outcome.status) == (None, "incomplete")
     assert outcome.notes == ("1 malformed JSON events were skipped",)
+    assert outcome.text == "https://cdn.examt/5.mp4"
+    damaged = {"choices": [{"delte": {"content": "ple.com/ou"}}]}
+    assert read_body(stream("https://cdn.exam", damaged, "t/5.mp4")).video_url is None
 
 
 def test_an_error_after_the_video_does_not_lose_it(stream: Stream) -> None:
