@@ -42,6 +42,22 @@ class Kept(logging.Handler):
         self.texts.append(self.format(record))
 
 
+@pytest.fixture(autouse=True)
+def _no_server() -> Generator[None]:
+    """What Prefect, where another test has imported it, sends to a server is not sent."""
+    taken = [
+        (logger, handler)
+        for logger in map(logging.getLogger, ("prefect.flow_runs", "prefect.task_runs", "prefect"))
+        for handler in logger.handlers
+        if type(handler).__name__ == "APILogHandler"
+    ]
+    for logger, handler in taken:
+        logger.removeHandler(handler)
+    yield
+    for logger, handler in taken:
+        logger.addHandler(handler)
+
+
 @contextmanager
 def kept(name: str) -> Generator[list[str]]:
     """What a handler of this logger gets."""
