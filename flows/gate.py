@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from reelsweep.flows.prepare import Prepared
+from reelsweep.flows.prepare import Prepared, key_name
 from reelsweep.flows.preview import Preview
 from reelsweep.prompts.errors import UsageError
 
@@ -26,9 +26,10 @@ def pass_gate(prepared: Prepared, preview: Preview, *, yes: bool) -> bool:
     Raises UsageError (nothing was sent) without a terminal and without a cap, or without a key.
     """
     if needs_key(prepared):
+        name = key_name(prepared.options, prepared.profile)
         raise UsageError(
-            f"No API key for {prepared.gateway}: {prepared.options.api_key_env} is not set.",
-            f"Set it: export {prepared.options.api_key_env}=…, or name another variable with --api-key-env.",
+            f"No API key for {prepared.gateway}: {name} is not set.",
+            f"Set it: export {name}=…, or name another variable with --api-key-env.",
         )
     options = prepared.options
     if prepared.is_sandbox or yes or preview.to_make == 0:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Literal
 
 from reelsweep.prompts.errors import SettingsError
@@ -20,6 +21,17 @@ from reelsweep.tasks.purchase.context import Policy
 DEFAULT_KEY_ENV = "REELSWEEP_API_KEY"
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|min|h)?")
 _UNITS_S = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+
+
+_LEAST = {
+    "concurrency": 1,
+    "max_attempts": 1,
+    "max_posts": 0,
+    "max_purchases": 1,
+    "limit": 0,
+    "canary": 0,
+    "drain_s": 0,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +69,16 @@ class RunOptions:
     """None: 20 s under a Prefect worker, unlimited elsewhere."""
     rebuy: bool = False
     ledger: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises SettingsError for a number that no run can have."""
+        for name, least in _LEAST.items():
+            value: float | None = getattr(self, name)
+            if value is not None and not least <= value < inf:
+                option = name.replace("_", "-")
+                raise SettingsError(f"--{option}: got {value!r}, expected a number from {least}.")
+        if self.rpm is not None and not 0 < self.rpm < inf:
+            raise SettingsError(f"--rpm: got {self.rpm!r}, expected a number over 0.")
 
     def policy(self, *, silence_s: float | None, long_backoff_s: float) -> Policy:
         """What one generation needs of them, with the profile's silence where the user named none."""

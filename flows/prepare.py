@@ -12,11 +12,11 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from reelsweep.flows.options import RunOptions
+from reelsweep.flows.options import DEFAULT_KEY_ENV, RunOptions
 from reelsweep.prompts.errors import OutError, SettingsError
 from reelsweep.prompts.fingerprint import gateway_name
 from reelsweep.prompts.plan import Plan, PlanSettings, make_plan
-from reelsweep.prompts.pricing import Price
+from reelsweep.prompts.pricing import Price, PriceList
 from reelsweep.prompts.table import Table, read_table
 from reelsweep.tasks.artifacts.door import Door
 from reelsweep.tasks.artifacts.images import load_image
@@ -44,7 +44,7 @@ class Prepared:
     facts: OutFacts | None
     """What an earlier run wrote into OUT, None for a new one."""
     key: str | None
-    price: Price | None
+    price: Price | PriceList | None
     price_source: str
     """Where the price comes from: `--price`, the profile with its date, or empty."""
     door: Door
@@ -143,23 +143,33 @@ def check_out(out: Path, facts: OutFacts | None, *, is_sandbox: bool, ledger: st
         )
 
 
-def price_of(options: RunOptions, profile: Profile, plan: Plan) -> tuple[Price | None, str]:
-    """`--price`, else the profile's price of the plan's model, else unknown."""
+def price_of(options: RunOptions, profile: Profile, plan: Plan) -> tuple[Price | PriceList | None, str]:
+    """`--price`, else what the profile lists; unknown as soon as one model of the plan is not listed."""
     if options.price is not None:
         return options.price, "--price"
-    first = next(iter(plan.specs()), None)
-    listed = None if first is None else profile.prices.get(first.model)
-    if listed is None:
+    if not profile.prices:
         return None, ""
-    return Price.parse(listed.price), f"profile {profile.name}, {listed.date}"
+    models = {spec.model for spec in plan.specs()}
+    if not models or not models <= profile.prices.keys():
+        return None, ""
+    listed = {model: profile.prices[model] for model in models}
+    prices = {model: Price.parse(entry.price) for model, entry in listed.items()}
+    source = f"profile {profile.name}, {max(entry.date for entry in listed.values())}"
+    only = set(prices.values())
+    return (only.pop() if len(only) == 1 else PriceList(prices=prices)), source
+
+
+def key_name(options: RunOptions, profile: Profile) -> str:
+    """The environment variable of the key: the option's, else the profile's."""
+    named = options.api_key_env
+    return profile.api_key_env or named if named == DEFAULT_KEY_ENV else named
 
 
 def api_key(options: RunOptions, profile: Profile, *, is_sandbox: bool) -> str | None:
     """The key from the environment variable that the user or the profile names."""
     if is_sandbox or profile.auth == "none":
         return None
-    named = options.api_key_env
-    name = profile.api_key_env or named if named == "REELSWEEP_API_KEY" else named
+    name = key_name(options, profile)
     key = os.environ.get(name, "").strip()
     if not all("!" <= char <= "~" for char in key):
         raise SettingsError(f"The key in {name} has characters that no key has.", f"Set {name} again.")

@@ -128,7 +128,8 @@ def _sum(prepared: Prepared, standings: Mapping[str, Standing], elsewhere: froze
         kind = kind_of(standing)
         sums.kinds[kind] += 1
         sums.kinds["elsewhere"] += standing is None and fingerprint in elsewhere
-        if _is_made(kind, prepared) and (limit is None or len(to_make) < limit):
+        is_made = _is_made(kind, prepared) or _may_be_resubmitted(standing, prepared)
+        if is_made and (limit is None or len(to_make) < limit):
             to_make.append(ordinal)
     sums.to_make = len(to_make)
     _add_costs(sums, to_make, prepared)
@@ -156,6 +157,12 @@ def kind_of(standing: Standing | None) -> str:
             return "billed" if standing.status == "failed" else "done"
         case "recover" | "fetch" | "wait":
             return "in_progress"
+
+
+def _may_be_resubmitted(standing: Standing | None, prepared: Prepared) -> bool:
+    """Asked for first, but bought again where nobody knows the job any more."""
+    lost = standing is not None and standing.next_step == "recover" and standing.status == "unknown"
+    return lost and prepared.options.on_unknown == "resubmit"
 
 
 def _is_made(kind: str, prepared: Prepared) -> bool:

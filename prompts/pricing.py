@@ -6,6 +6,7 @@ After `plan`, before the ledger reserves. Pure.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor
@@ -69,6 +70,28 @@ class Price:
     def _exact(self, seconds: float | None, n: int) -> Fraction:
         # Fraction(str(x)) is the number as it is written; Fraction(x) would carry its binary tail.
         return Fraction(self.musd * n) * (1 if seconds is None else Fraction(str(seconds)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceList:
+    """A price for each model of a plan, where they differ."""
+
+    prices: Mapping[str, Price]
+
+    def __str__(self) -> str:
+        return ", ".join(f"{price} {model}" for model, price in sorted(self.prices.items()))
+
+    def max_musd(self, spec: GenerationSpec) -> int:
+        """As `Price.max_musd`, by the spec's model."""
+        return self.prices[spec.model].max_musd(spec)
+
+    def low_musd(self, spec: GenerationSpec) -> int:
+        """As `Price.low_musd`, by the spec's model."""
+        return self.prices[spec.model].low_musd(spec)
+
+    def high_musd(self, spec: GenerationSpec) -> int:
+        """As `Price.high_musd`, by the spec's model."""
+        return self.prices[spec.model].high_musd(spec)
 
 
 def _nearest(musd: Fraction) -> int:

@@ -16,7 +16,7 @@ from typing import Literal
 
 import httpx
 from reelsweep.prompts.errors import TroubleError
-from reelsweep.prompts.pricing import Price
+from reelsweep.prompts.pricing import Price, PriceList
 from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.artifacts.door import Door
 from reelsweep.tasks.artifacts.download import DownloadClient
@@ -81,7 +81,7 @@ class RunContext:
     prober: Prober
     door: Door
     policy: Policy
-    price: Price | None = None
+    price: Price | PriceList | None = None
     clock: Callable[[], float] = time.monotonic
     stopped: Stop | None = None
     posts: int = 0

@@ -124,6 +124,9 @@ async def _send(
                 return _not_sent(context, spec.model)
             try:
                 claim = await _claim(spec, context, body.sha256, prefect_ids)
+                if isinstance(claim, Declined) and claim.reason == "body_changed":
+                    context.on_note(f"{spec.prompt_id}: its bytes have changed; sent under a new key.")
+                    claim = await _claim(spec, context, body.sha256, prefect_ids, new_key=True)
             except BaseException:
                 context.uncount_post()
                 raise
@@ -134,7 +137,12 @@ async def _send(
 
 
 async def _claim(
-    spec: GenerationSpec, context: RunContext, body_sha256: str, prefect_ids: PrefectIds
+    spec: GenerationSpec,
+    context: RunContext,
+    body_sha256: str,
+    prefect_ids: PrefectIds,
+    *,
+    new_key: bool = False,
 ) -> Claim | Declined:
     policy = context.policy
     price = context.price
@@ -153,6 +161,7 @@ async def _claim(
         max_purchases=policy.max_purchases,
         prefect_flow_run_id=prefect_ids[0],
         prefect_task_run_id=prefect_ids[1],
+        new_key=new_key,
     )
     return await context.ledger.claim(context.gateway, request)
 

@@ -6,11 +6,15 @@ import asyncio
 import shutil
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from reelsweep.flows.options import RunOptions
+from reelsweep.flows.prepare import prepare
+from reelsweep.flows.preview import preview
 from reelsweep.prompts.errors import SettingsError, TroubleError
 from reelsweep.tasks.sandbox.server import SandboxServer
 
@@ -127,3 +131,53 @@ async def test_a_key_that_cannot_be_one_is_refused_without_being_shown(
         await make(pd.DataFrame({"prompt": ["x"]}), gateway=own_gateway.base_url, api_key_env="MY_KEY")
     assert "sk-" not in str(refused.value)
     assert own_gateway.posts == []
+
+
+async def test_every_model_is_reserved_at_its_own_price(
+    make: Callable[..., Any], sandbox: SandboxServer, write_profile: Callable[..., str]
+) -> None:
+    """A budget over models with different prices holds as much as their own prices allow."""
+    prices = {name: {"price": price, "date": "2026-01-01"} for name, price in (("a", "0.10"), ("b", "1.00"))}
+    profile = write_profile(base_url=sandbox.base_url, prices=prices)
+    table = pd.DataFrame({"model": ["a", "b", "b"], "prompt": ["one", "two", "three"]})
+    summary = await make(table, gateway=profile, budget="1.15")
+    assert summary.counts == {"skipped_budget": 1, "success": 2}
+    assert (summary.cost_usd, summary.exit_code) == (1.10, 3)
+    with pytest.raises(SettingsError, match="--price"):
+        await make(table.assign(model=["a", "b", "c"]), gateway=profile, budget="9")
+
+
+async def test_a_request_spelt_anew_is_resubmitted_under_a_new_key(
+    make: Callable[..., Any], sandbox: SandboxServer, write_profile: Callable[..., str]
+) -> None:
+    """Where the profile has changed the bytes of a held row, a resubmission is sent under another key."""
+    table = pd.DataFrame({"prompt": ["a kite [[fault=cut]]"], "seconds": [1]})
+    held = await make(table, gateway=write_profile(base_url=sandbox.base_url))
+    profile = write_profile(base_url=sandbox.base_url, seconds={"as": "body", "type": "string"})
+    again = await make(table, gateway=profile, on_unknown="resubmit")
+    attempts = pd.read_parquet(Path(again.out) / "attempts.parquet")
+    assert (held.counts, again.counts, again.posts) == ({"unknown": 1}, {"unknown": 1}, 1)
+    assert attempts["idempotency_key"].nunique() == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("rpm", 0), ("rpm", float("nan")), ("canary", -1), ("limit", -1), ("max_posts", -1),
+     ("max_purchases", 0), ("max_attempts", 0), ("drain_s", -1), ("concurrency", 0)],
+)  # fmt: skip
+def test_a_number_no_run_can_have_is_refused(name: str, value: float) -> None:
+    """A rate of nothing would wait for ever: such a number is a settings error that names its option."""
+    with pytest.raises(SettingsError, match=f"--{name.replace('_', '-')}"):
+        replace(RunOptions(), **{name: value})
+
+
+async def test_a_resubmission_that_may_buy_is_asked_about_first(
+    make: Callable[..., Any], sandbox: SandboxServer, tmp_path: Path
+) -> None:
+    """A held row with a task id counts as one to make once `--on-unknown resubmit` is given."""
+    table = pd.DataFrame({"prompt": ["a kite [[fault=task_404]]"]})
+    await make(table, stream_timeout="2s")
+    options = RunOptions(out=str(tmp_path / "out"), gateway=sandbox.base_url)
+    held = await preview(prepare(table, options))
+    resubmitted = await preview(prepare(table, replace(options, on_unknown="resubmit")))
+    assert (held.to_make, resubmitted.to_make) == (0, 1)
