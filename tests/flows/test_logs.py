@@ -43,19 +43,17 @@ class Kept(logging.Handler):
 
 
 @pytest.fixture(autouse=True)
-def _no_server() -> Generator[None]:
-    """What Prefect, where another test has imported it, sends to a server is not sent."""
-    taken = [
-        (logger, handler)
-        for logger in map(logging.getLogger, ("prefect.flow_runs", "prefect.task_runs", "prefect"))
-        for handler in logger.handlers
-        if type(handler).__name__ == "APILogHandler"
-    ]
-    for logger, handler in taken:
-        logger.removeHandler(handler)
+def _untouched() -> Generator[None]:
+    """Prefect's loggers without the levels and handlers they have once another test has imported Prefect."""
+    names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] == "prefect"]
+    before = [(it, it.level, it.handlers, it.propagate) for it in map(logging.getLogger, names)]
+    for logger, *_ in before:
+        logger.setLevel(logging.NOTSET)
+        logger.handlers, logger.propagate = [], True
     yield
-    for logger, handler in taken:
-        logger.addHandler(handler)
+    for logger, level, handlers, propagate in before:
+        logger.setLevel(level)
+        logger.handlers, logger.propagate = handlers, propagate
 
 
 @contextmanager
