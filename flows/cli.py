@@ -29,6 +29,7 @@ app = App(
     help="A table of prompts in, a table of results out. Never pays twice, never loses what was paid for.",
     help_epilogue=EPILOGUE,
     version_flags=["--version"],
+    suppress_keyboard_interrupt=False,
 )
 
 
@@ -76,7 +77,7 @@ def _run(arguments: list[str], *, as_json: bool) -> int:
     except ReelsweepError as error:
         return _say(error, 1, as_json=as_json)
     except KeyboardInterrupt:
-        return 130
+        return _say(ReelsweepError("Interrupted.", "The same command again goes on."), 130, as_json=as_json)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -117,7 +117,7 @@ async def _send(
             await turn.enter_async_context(canary.slot())
         async with AsyncExitStack() as sending:
             sent_at = await sending.enter_async_context(context.limiter(spec.model).slot())
-            if context.stop_of(spec.model) is not None or not context.ledger.lease_held(context.run_id):
+            if context.stop_of(spec.model) is not None:
                 return _not_sent(context, spec.model)
             if not context.count_post():
                 context.stop(_max_posts_stop(context))

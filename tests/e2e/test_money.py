@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
+import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +19,7 @@ import pytest
 from reelsweep.flows.options import RunOptions
 from reelsweep.flows.prepare import prepare
 from reelsweep.flows.preview import preview
+from reelsweep.flows.server import ServerInUse
 from reelsweep.prompts.errors import SettingsError, TroubleError
 from reelsweep.tasks.sandbox.server import SandboxServer
 
@@ -181,3 +186,50 @@ async def test_a_resubmission_that_may_buy_is_asked_about_first(
     held = await preview(prepare(table, options))
     resubmitted = await preview(prepare(table, replace(options, on_unknown="resubmit")))
     assert (held.to_make, resubmitted.to_make) == (0, 1)
+
+
+def test_an_early_ctrl_c_is_one_line_and_one_object(
+    prefect: ServerInUse, write_table: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Ctrl-C between the plan and the first POST: exit 130, one JSON object on stdout, no traceback."""
+    table = write_table([{"prompt": f"kite {number}"} for number in range(50)])
+    command = [sys.executable, "-m", "reelsweep.flows.cli", "run", str(table), "--json"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=-1, stderr=-1, text=True) as process:
+        assert process.stderr is not None
+        while "to make" not in (line := process.stderr.readline()):
+            assert line
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert isinstance(json.loads(out), dict)
+
+
+async def test_a_choice_that_failed_leaves_the_others_and_costs_no_post(
+    make: Callable[..., Any], own_gateway: Any, respond: Callable[..., bytes], clip: bytes
+) -> None:
+    """Of two choices the one that came is kept; the other is fetched by the next run, without a POST."""
+    addresses = [f"{own_gateway.origin}/{idx}.mp4" for idx in range(2)]
+    choices = [
+        {"index": idx, "delta": {"content": address}, "finish_reason": "stop"}
+        for idx, address in enumerate(addresses)
+    ]
+    body = f"data: {json.dumps({'choices': choices})}\n\ndata: [DONE]\n\n".encode()
+    missing = {"/1.mp4"}
+
+    def answer(asked: Any) -> bytes:
+        if asked.method == "POST":
+            return respond(body)
+        status = 404 if asked.path in missing else 200
+        return respond(clip, status=status, content_type="video/mp4", Content_Length=str(len(clip)))
+
+    own_gateway.answer = answer
+    table = pd.DataFrame({"prompt": ["a kite"], "n": [2]})
+    first = await make(table, gateway=own_gateway.base_url, download_timeout=2)
+    before = first.frame()["status"].tolist()
+    missing.clear()
+    missing.add("/0.mp4")
+    second = await make(table, gateway=own_gateway.base_url, download_timeout=2)
+    assert before == ["success", "failed_to_download"]
+    assert second.frame()["status"].tolist() == ["success", "success"]
+    assert (len(own_gateway.posts), first.exit_code, second.exit_code) == (1, 1, 0)
