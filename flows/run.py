@@ -76,7 +76,7 @@ async def run_prepared(prepared: Prepared) -> RunSummary:
         await run.context.ledger.end_run(
             run.run_id, exit_code=summary.exit_code, summary=summary.model_dump()
         )
-        _mark_clean(run)
+        await _mark_clean(run)
     if (decided := DECIDED.get()) is not None:
         decided.append(summary)
     await board.close(summary, tracker.failures)
@@ -195,5 +195,8 @@ def _summary(run: OpenRun, tracker: Tracker, tally: Tally, started: float) -> Ru
     )
 
 
-def _mark_clean(run: OpenRun) -> None:
-    write_out(run.out, run.facts.model_copy(update={"ended": True}))
+async def _mark_clean(run: OpenRun) -> None:
+    """Note that nothing is being sent any more, unless another run is still at work here."""
+    runs = await run.context.ledger.runs(run.context.out_id)
+    if all(one["state"] != "live" for one in runs):
+        write_out(run.out, run.facts.model_copy(update={"ended": True}))

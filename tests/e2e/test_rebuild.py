@@ -13,6 +13,8 @@ import pytest
 from reelsweep.flows.commands import reconcile as command
 from reelsweep.flows.rebuild import rebuild
 from reelsweep.prompts.errors import OutError
+from reelsweep.tasks.ledger.ledger import Ledger
+from reelsweep.tasks.ledger.records import RunRecord
 from reelsweep.tasks.manifest.outfile import read_out, write_out
 from reelsweep.tasks.manifest.read import read_manifest
 from reelsweep.tasks.sandbox.server import SandboxServer
@@ -129,3 +131,30 @@ async def test_a_ledger_that_is_there_is_not_replaced(make: Callable[..., Any], 
     with pytest.raises(OutError, match="nothing to fill a ledger from"):
         rebuild(out)
     assert not (out / "ledger.db").exists()
+
+
+async def test_an_out_has_ended_when_its_last_run_has(make: Callable[..., Any], tmp_path: Path) -> None:
+    """While another run is at work, what it may be sending must not count as surely not sent."""
+    out, table = tmp_path / "out", pd.DataFrame({"prompt": ["one"]})
+    await make(table)
+    facts = read_out(out)
+    assert facts is not None
+    ledger = await asyncio.to_thread(Ledger.open, f"sqlite:///{out / 'ledger.db'}")
+    other = RunRecord(
+        run_id="other",
+        out_id=facts.out_id,
+        gateway="https://gateway.example.com/v1",
+        plan_hash="",
+        settings={},
+        code_version="",
+        host="",
+        pid=1,
+    )
+    await ledger.start_run(other)
+    await make(table)
+    during = read_out(out)
+    await ledger.end_run("other", exit_code=0, summary={})
+    await make(table)
+    after = read_out(out)
+    await asyncio.to_thread(ledger.close)
+    assert (facts.ended, during and during.ended, after and after.ended) == (True, False, True)
