@@ -153,7 +153,7 @@ class Reader:
         extras: JsonObject = {k: v for k, v in value.items() if k not in _ENVELOPE} if has_choices else value
         found = find(extras)
         if not found.is_something:
-            return not has_choices and not is_fault and "usage" in value
+            return not has_choices and not is_fault and bool(as_object(value.get("usage")))
         self._learn(found, None)
         self._note_progress(found.progress)
         if event.bare and not has_choices and (found.state or found.task_id):
