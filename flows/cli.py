@@ -86,7 +86,10 @@ def _run(arguments: list[str], *, as_json: bool) -> int:
 
 def _say(error: ReelsweepError, code: int, *, as_json: bool) -> int:
     """One line and a remedy on stderr; with `--json` the object on stdout too."""
-    sys.stderr.write(f"error: {error}\n")
+    from reelsweep.flows.display import escape_terminal
+
+    lines = (escape_terminal(line) for line in f"error: {error}".split("\n"))
+    sys.stderr.write("\n".join(lines) + "\n")
     if as_json:
         document = {"error": error.message, "remedy": error.remedy, "exit_code": code}
         sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
