@@ -79,9 +79,10 @@ async def keep_results(
         results = tuple(_text_result(choice) for choice in outcome.choices)
     else:
 
-        async def refresh() -> str | None:
+        async def refresh(choice_idx: int) -> str | None:
             answer = await ask_once(context, outcome)
-            return None if answer is None else answer.video_url
+            choices = () if answer is None else answer.choices
+            return next((choice.video_url for choice in choices if choice.choice_idx == choice_idx), None)
 
         by_choice = {result.choice_idx: result for result in known}
         results = await fetch_choices(context, attempt_id, outcome, refresh, by_choice)

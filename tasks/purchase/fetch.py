@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from reelsweep.tasks.artifacts.download import Download, Limits, download
@@ -20,8 +21,8 @@ from reelsweep.tasks.ledger.records import ResultRecord
 from reelsweep.tasks.purchase.context import RunContext
 from reelsweep.tasks.purchase.wire import authorization
 
-Refresh = Callable[[], Awaitable[str | None]]
-"""Asks the gateway for a fresh address of a video whose link has expired."""
+Refresh = Callable[[int], Awaitable[str | None]]
+"""Asks the gateway for a fresh address of one choice's video, whose link has expired."""
 
 
 async def fetch_choices(
@@ -72,7 +73,7 @@ async def _fetch_choice(
         return _failed(choice, "no_video", "this choice has no video")
     part = context.store.part(attempt_id, choice.choice_idx)
     try:
-        got = await _download(context, choice.video_url, part, refresh)
+        got = await _download(context, choice.video_url, part, partial(refresh, choice.choice_idx))
     except DownloadError as error:
         return _unfetched(choice, f"download_{error.kind}", str(error))
     try:
@@ -85,7 +86,9 @@ async def _fetch_choice(
     return await _store(context, attempt_id, choice, part, got, facts)
 
 
-async def _download(context: RunContext, url: str, part: Path, refresh: Refresh) -> Download:
+async def _download(
+    context: RunContext, url: str, part: Path, refresh: Callable[[], Awaitable[str | None]]
+) -> Download:
     """The bytes, once more through a fresh address where the gateway gives one."""
     limits = Limits(timeout_s=context.policy.download_timeout_s)
     client = context.clients().downloads
