@@ -73,7 +73,7 @@ def without_prefect(home: Path) -> dict[str, str]:
 def test_every_block_has_its_test(blocks: dict[str, str]) -> None:
     """No block of the page is left out, and each is Python."""
     assert set(blocks) == {
-        "notebook", "quiet-notebook", "async-parent", "sync-parent", "mapped", "serve", "call"
+        "notebook", "quiet-notebook", "async-parent", "sync-parent", "mapped", "serve", "call", "beside"
     }  # fmt: skip
     for text in blocks.values():
         compile(text, "block", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
