@@ -20,7 +20,7 @@ def blocks(project: Path) -> dict[str, str]:
     return {found["name"]: found["code"] for found in _BLOCK.finditer((project / "README.md").read_text())}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def folder(prefect: ServerInUse, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One empty folder for all blocks, as a reader would have."""
     return tmp_path_factory.mktemp("readme")
@@ -45,16 +45,23 @@ def run(folder: Path, code: str, interpreter: list[str]) -> str:
 BASH = ["bash", "-euo", "pipefail", "-c"]
 
 
+@pytest.fixture(scope="session")
+def first_minute(project: Path, folder: Path) -> str:
+    """What the first block prints."""
+    return run(folder, blocks(project)["first"], BASH)
+
+
 @pytest.mark.xdist_group("readme")
-def test_the_first_minute_works(project: Path, folder: Path) -> None:
+def test_the_first_minute_works(first_minute: str, folder: Path) -> None:
     """Plan, run, run again: sixteen clips, and the second run buys nothing."""
-    out = run(folder, blocks(project)["first"], BASH)
+    out = first_minute
     assert '"posts": 0' in out
     assert "16 success" in out
     assert len(list((folder / "runs/sandbox/example/videos").glob("*/*.mp4"))) == 16
 
 
 @pytest.mark.xdist_group("readme")
+@pytest.mark.usefixtures("first_minute")
 def test_the_queries_work(project: Path, folder: Path) -> None:
     """Five questions to the manifest, with DuckDB, pandas and polars."""
     out = run(folder, blocks(project)["queries"], [sys.executable, "-c"])
