@@ -94,10 +94,15 @@ class Limiter:
     """Slots for one (gateway, key, model), usable from any loop and thread of the process."""
 
     def __init__(
-        self, concurrency: int | None, *, clock: Callable[[], float], rpm: float | None = None
+        self,
+        concurrency: int | None,
+        *,
+        clock: Callable[[], float],
+        rpm: float | None = None,
+        start: int | None = None,
     ) -> None:
-        """`concurrency` None is `auto`; `clock` is monotonic seconds."""
-        start = AUTO_START if concurrency is None else concurrency
+        """`concurrency` None is `auto`, beginning at `start`; `clock` is monotonic seconds."""
+        start = min(AUTO_CEILING, start or AUTO_START) if concurrency is None else concurrency
         ceiling = AUTO_CEILING if concurrency is None else concurrency
         self.pace = Pace(limit=float(start), ceiling=float(ceiling), adaptive=concurrency is None, rpm=rpm)
         self._clock = clock

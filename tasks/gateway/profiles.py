@@ -59,13 +59,6 @@ class ModelFacts(_Frozen):
     end_of_life: date | None = None
 
 
-class Idempotency(_Frozen):
-    """Whether `Idempotency-Key` gives the first job back, and for how long."""
-
-    honoured: bool = False
-    ttl_s: float = Field(default=0.0, ge=0)
-
-
 class Profile(_Frozen):
     """One gateway. Only `base_url` is needed."""
 
@@ -93,7 +86,6 @@ class Profile(_Frozen):
     """The wait before another pass where no account was free."""
     stream_errors_free: bool = False
     """The gateway does not bill a request whose stream ends in an error."""
-    idempotency: Idempotency = Idempotency()
 
     @model_validator(mode="before")
     @classmethod

@@ -252,7 +252,8 @@ class RunContext:
         self, kind: dict[str, Limiter], model: str, concurrency: int | None, rpm: float | None
     ) -> Limiter:
         if model not in kind:
-            kind[model] = Limiter(concurrency, clock=self.clock, rpm=rpm)
+            start = self.profile.concurrency if kind is self._limiters else None
+            kind[model] = Limiter(concurrency, clock=self.clock, rpm=rpm, start=start)
             kind[model].hold(self._hold_until - self.clock())
             if self.stopped or model in self._model_stops:
                 kind[model].close()
