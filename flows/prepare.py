@@ -20,7 +20,7 @@ from reelsweep.prompts.pricing import Price, PriceList
 from reelsweep.prompts.table import Table, read_table
 from reelsweep.tasks.artifacts.door import Door
 from reelsweep.tasks.artifacts.images import load_image
-from reelsweep.tasks.artifacts.origin import origin_of
+from reelsweep.tasks.artifacts.origin import is_safe_for_keys, origin_of
 from reelsweep.tasks.artifacts.store import Store
 from reelsweep.tasks.gateway.profiles import Profile, load_profile
 from reelsweep.tasks.manifest.outfile import OutFacts, read_out
@@ -173,4 +173,9 @@ def api_key(options: RunOptions, profile: Profile, *, is_sandbox: bool) -> str |
     key = os.environ.get(name, "").strip()
     if not all("!" <= char <= "~" for char in key):
         raise SettingsError(f"The key in {name} has characters that no key has.", f"Set {name} again.")
+    if key and not is_safe_for_keys(origin_of(str(profile.base_url))):
+        raise SettingsError(
+            f"The key in {name} would travel in clear to {profile.base_url}.",
+            "Use https, or take the variable away.",
+        )
     return key or None

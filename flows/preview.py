@@ -10,13 +10,18 @@ from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from reelsweep.flows.models import listed_models, model_warnings
 from reelsweep.flows.prepare import Prepared
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.ledger.records import Standing
 
+LOOK_FIRST = 1000
+"""Generations whose models are looked up; a plan names few models, and names them early."""
 TYPICAL_S = 180.0
 """A guess for an ETA before anything was measured: a clip takes 30 s to 10 minutes."""
 
@@ -93,8 +98,18 @@ async def preview(prepared: Prepared) -> Preview:
         cost_low_usd=None if price is None else sums.low_musd / 1e6,
         cost_high_usd=None if price is None else sums.high_musd / 1e6,
         eta_s=None if prepared.is_sandbox else sums.to_make / concurrency * TYPICAL_S,
-        warnings=plan.warnings,
+        warnings=(*plan.warnings, *await _about_models(prepared)),
     )
+
+
+async def _about_models(prepared: Prepared) -> tuple[str, ...]:
+    """What is to be said about the plan's models; the sandbox serves them all."""
+    if prepared.is_sandbox:
+        return ()
+    listed = await asyncio.to_thread(listed_models, prepared.profile, prepared.key)
+    today = datetime.now(UTC).date()
+    models = {spec.model for spec in islice(prepared.plan.specs(), LOOK_FIRST)}
+    return tuple(model_warnings(prepared.profile, models, listed, today))
 
 
 async def _standings(prepared: Prepared) -> tuple[Mapping[str, Standing], frozenset[str]]:

@@ -18,6 +18,7 @@ from prefect.settings import get_current_settings
 from reelsweep.flows.commands.screen import print_json
 from reelsweep.flows.display import escape_terminal
 from reelsweep.flows.loss import server_lost
+from reelsweep.flows.models import ask_models, listed_models, model_warnings
 from reelsweep.flows.options import DEFAULT_KEY_ENV, RunOptions
 from reelsweep.flows.prepare import RUNS, api_key
 from reelsweep.prompts.errors import ReelsweepError
@@ -25,7 +26,6 @@ from reelsweep.tasks.gateway.profiles import Profile, load_profile
 
 Verdict = Literal["ok", "note", "bad"]
 ROOM_BYTES = 2 << 30
-ASK_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +129,8 @@ def _gateway(options: RunOptions) -> Iterator[Finding]:
 
 
 def _models(profile: Profile, key: str | None) -> Iterator[Finding]:
-    url = f"{str(profile.base_url).rstrip('/')}/models"
-    headers = {"Authorization": f"Bearer {key}" if profile.auth == "bearer" else key} if key else {}
     try:
-        answer = httpx.get(url, headers=headers, timeout=ASK_S, trust_env=False)
+        answer = ask_models(profile, key)
     except httpx.HTTPError as error:
         yield Finding("gateway", "bad", f"{profile.base_url}: {type(error).__name__}.", "Check --gateway.")
         return
@@ -140,13 +138,12 @@ def _models(profile: Profile, key: str | None) -> Iterator[Finding]:
         yield Finding("gateway", "bad", f"{profile.base_url} refuses the key.", "Check the key.")
         return
     yield Finding("gateway", "ok", f"{profile.base_url} answers ({answer.status_code} to GET /models)")
-    yield from _dates(profile)
+    yield from _dates(profile, key)
 
 
-def _dates(profile: Profile) -> Iterator[Finding]:
+def _dates(profile: Profile, key: str | None) -> Iterator[Finding]:
+    """Models of the profile that are past their date or not on the gateway's list."""
+    listed = listed_models(profile, key)
     today = datetime.now(UTC).date()
-    for model, facts in profile.models.items():
-        if facts.end_of_life is not None and facts.end_of_life <= today:
-            yield Finding(
-                "model", "note", f"{model} was switched off on {facts.end_of_life}.", "Choose another."
-            )
+    for warning in model_warnings(profile, profile.models, listed, today):
+        yield Finding("model", "note", warning, "Choose another with --model.")
