@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from prefect.settings import get_current_settings, temporary_settings
+from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
 from reelsweep.flows.loss import Loss, caused_by_loss, drain_events, prepared_for_loss, server_lost, watched
 from reelsweep.flows.server import prefect_server
 from reelsweep.flows.spawn import ServerProcess, server_environment
@@ -105,6 +105,16 @@ quiet_exit(5, timeout_s=0.1)
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A PREFECT_HOME of this module's own, migrated by whichever test comes first."""
     return tmp_path_factory.mktemp("prefect")
+
+
+@pytest.fixture(autouse=True)
+def undisturbed() -> Generator[None]:
+    """No server is configured and nobody listens to Prefect, whatever other tests of this process hold."""
+    events = logging.getLogger("prefect.events.clients")
+    filters, events.filters[:] = events.filters[:], []
+    with temporary_settings(restore_defaults={PREFECT_API_URL}):
+        yield
+    events.filters[:] = filters
 
 
 @pytest.fixture
