@@ -14,10 +14,11 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from billed import check_join, check_settled
 from campaign import (
     CROWD,
     STEPS,
@@ -29,10 +30,14 @@ from campaign import (
     check_resubmission,
     fates,
 )
+from looker import Looker
 from pairs import count_purchases, run_pair, write_rows
 from reelsweep.flows.server import prefect_server
 from reelsweep.tasks.sandbox.server import SandboxServer
-from stage import Looker, Runs, postgres, read_ledger
+from stage import Runs, postgres, read_ledger
+
+LOOKS_PER_S = 5
+"""How often the manifest must have been opened, on the average of a campaign."""
 
 
 def kill_and_continue(folder: Path, runs: Runs, ledger: str, kills: int, seed: int) -> dict[str, Any]:
@@ -42,17 +47,21 @@ def kill_and_continue(folder: Path, runs: Runs, ledger: str, kills: int, seed: i
         campaign = Campaign(folder=folder, runs=runs, sandbox=sandbox, ledger=ledger, seed=seed)
         campaign.add_rows(300)
         with Looker(campaign.out / "manifest.parquet") as looker:
-            while len(campaign.kills) < kills:
+            while not _has_enough(campaign, kills):
                 _round(campaign)
             campaign.finish()
-        wrong = check_kills(campaign) + check_money(campaign) + looker.failures + looker.falls
+        sight = looker.sight
+        wrong = check_kills(campaign) + check_money(campaign) + check_join(campaign)
+        wrong += sight.failures + sight.falls
+        wrong += [] if sight.per_s >= LOOKS_PER_S else [f"{sight.per_s:.1f} looks a second"]
         fate, num_sold = Counter(fates(campaign).values()), len(campaign.bill())
         sandbox.control(calm())
         last = campaign.finish(on_unknown="resubmit")
         wrong += check_resubmission(campaign, num_sold, fate[""]) + check_money(campaign)
+        wrong += check_settled(campaign)
         return {
             "kills": len(campaign.kills),
-            "kills_in_a_crowd": sum(kill.num_open >= CROWD for kill in campaign.kills),
+            "kills_in_a_crowd": _num_crowded(campaign),
             "kills_per_step": _per_step(campaign),
             "rounds_without_kill": campaign.missed,
             "generations": campaign.num_rows,
@@ -63,12 +72,24 @@ def kill_and_continue(folder: Path, runs: Runs, ledger: str, kills: int, seed: i
             },
             "accepted_posts": len(campaign.bill()),
             "counts": last.summary["counts"],
-            "manifest_reads": looker.reads,
-            "manifest_reads_per_s": round(looker.reads / max(looker.elapsed_s, 1e-9), 1),
-            "longest_gap_s": round(looker.longest_s, 2),
+            "manifest_reads": sight.reads,
+            "manifest_reads_per_s": round(sight.per_s, 1),
+            "longest_gap_s": round(sight.longest_s, 2),
             "elapsed_s": round(time.monotonic() - began),
             "wrong": wrong,
         }
+
+
+def _has_enough(campaign: Campaign, kills: int) -> bool:
+    """So many kills, three in four of them in a crowd, one in twenty at each step; at most twice as many."""
+    if len(campaign.kills) < kills:
+        return False
+    enough = 4 * _num_crowded(campaign) >= 3 * kills and 20 * min(_per_step(campaign).values()) >= kills
+    return enough or len(campaign.kills) >= 2 * kills
+
+
+def _num_crowded(campaign: Campaign) -> int:
+    return sum(kill.num_open >= CROWD for kill in campaign.kills)
 
 
 def _round(campaign: Campaign) -> None:
@@ -110,6 +131,18 @@ def share(folder: Path, runs: Runs, new_ledger: Callable[[int], str], rounds: in
     return {"rounds": rounds, "least_share": round(min(shares), 3), "wrong": wrong}
 
 
+def check_campaigns(kills: int, campaigns: Sequence[dict[str, Any]]) -> list[str]:
+    """What the kills of all campaigns together must come to."""
+    num_kills = sum(figures["kills"] for figures in campaigns)
+    crowded = sum(figures["kills_in_a_crowd"] for figures in campaigns)
+    per_step = {step: sum(figures["kills_per_step"][step] for figures in campaigns) for step in STEPS}
+    wrong = [] if num_kills >= kills else [f"{num_kills} kills"]
+    wrong += [] if 4 * crowded >= 3 * kills else [f"{crowded} kills in a crowd"]
+    wrong += [f"{hits} kills at {step}" for step, hits in per_step.items() if 20 * hits < kills]
+    generations = sum(figures["generations"] for figures in campaigns)
+    return wrong if generations >= 10 * kills else [*wrong, f"{generations} generations"]
+
+
 def main() -> int:
     """Run everything and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -118,7 +151,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     os.environ.update(PREFECT_SERVER_ANALYTICS_ENABLED="false", DO_NOT_TRACK="1")
-    figures: dict[str, Any] = {}
+    figures: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory(prefix="reelsweep-chaos-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         with prefect_server(folder / "prefect") as server, postgres() as new_schema:
@@ -140,8 +173,10 @@ def main() -> int:
                         figures[f"{kind}, two processes"] = share(place, runs, new_ledger, asked.rounds)
                 finally:
                     runs.close()
-    print(json.dumps(figures, indent=2))
-    return int(any(part["wrong"] for part in figures.values() if isinstance(part, dict)))
+    wrong = [line for part in figures.values() for line in part["wrong"]]
+    wrong += check_campaigns(asked.kills, [figures["sqlite"], figures["postgresql"]])
+    print(json.dumps({**figures, "wrong": wrong}, indent=2))
+    return int(bool(wrong))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The stage for kills: runs in processes that can be killed, their ledger, a reader of their manifest."""
+"""The stage for kills: runs in processes that can be killed, and their ledger."""
 
 from __future__ import annotations
 
@@ -12,16 +12,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import asyncpg
-import duckdb
 from reelsweep.tasks.ledger.link import open_link
 from reelsweep.tasks.ledger.place import parse_place
 from sqlalchemy import text
@@ -150,54 +147,6 @@ _ATTEMPTS = text(
     " JOIN runs r ON r.run_id = COALESCE(g.run_id, a.run_id)"
     " LEFT JOIN results v ON v.attempt_id = a.attempt_id AND v.choice_idx = 0 ORDER BY a.attempt_id"
 )
-
-
-@dataclass
-class Looker:
-    """Opens a manifest with DuckDB again and again, as an analyst does who cannot wait."""
-
-    manifest: Path
-    every_s: float = 0.05
-    reads: int = 0
-    failures: list[str] = field(default_factory=list)
-    falls: list[str] = field(default_factory=list)
-    longest_s: float = 0.0
-    elapsed_s: float = 0.0
-    _ending: threading.Event = field(default_factory=threading.Event)
-
-    def __enter__(self) -> Looker:
-        self._thread = threading.Thread(target=self._look, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ending.set()
-        self._thread.join()
-
-    def _look(self) -> None:
-        before, last = 0, None
-        began = time.monotonic()
-        while not self._ending.wait(self.every_s):
-            if not self.manifest.exists() and last is None:
-                began = time.monotonic()
-                continue
-            try:
-                now = self._count()
-            except Exception as error:
-                self.failures.append(repr(error))
-                continue
-            if now < before:
-                self.falls.append(f"{before} -> {now}")
-            self.longest_s = max(self.longest_s, time.monotonic() - (last or time.monotonic()))
-            before, last, self.reads = now, time.monotonic(), self.reads + 1
-        self.elapsed_s = time.monotonic() - began
-
-    def _count(self) -> int:
-        with duckdb.connect() as database:
-            query = "SELECT count(*) FROM read_parquet(?) WHERE status = 'success'"
-            found = database.execute(query, [str(self.manifest)]).fetchone()
-        assert found is not None
-        return int(found[0])
 
 
 @contextlib.contextmanager

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from billed import check_join, check_settled
 from campaign import STEPS, Campaign, calm, chaotic, check_kills, check_money, check_resubmission, fates
+from looker import Looker
 from pairs import count_purchases, run_pair, write_rows
 from reelsweep.tasks.sandbox.server import SandboxServer
-from stage import Looker, Runs, read_ledger
+from stage import Runs, read_ledger
 
 pytestmark = pytest.mark.xdist_group("chaos")
 KILLS = 10
@@ -30,13 +32,15 @@ def test_kills_at_every_step_buy_nothing_twice_and_lose_nothing(
     assert len(campaign.kills) == KILLS
     assert check_kills(campaign) == []
     assert check_money(campaign) == []
-    assert (looker.failures, looker.falls) == ([], [])
-    assert looker.reads > 0
+    assert check_join(campaign) == []
+    assert (looker.sight.failures, looker.sight.falls) == ([], [])
+    assert looker.sight.reads > 0
     sandbox.control(calm())
     num_sold, never = len(campaign.bill()), sum(fate == "" for fate in fates(campaign).values())
     assert campaign.finish(on_unknown="resubmit").code == 0
     assert check_resubmission(campaign, num_sold, never) == []
     assert check_money(campaign) == []
+    assert check_settled(campaign) == []
 
 
 def test_two_processes_share_one_table_and_buy_nothing_twice(
