@@ -18,6 +18,7 @@ from reelsweep.flows.session import CODE_VERSION, OpenRun
 from reelsweep.prompts.errors import TroubleError
 from reelsweep.tasks.ledger.records import AttemptRecord, Line
 from reelsweep.tasks.manifest.publisher import Publisher
+from reelsweep.tasks.manifest.read import read_facts
 from reelsweep.tasks.manifest.write import Published
 
 Publish = Callable[
@@ -72,12 +73,14 @@ def manifest_lock(out: Path) -> Generator[None]:
 
 def _facts(run: OpenRun) -> dict[str, str]:
     plan = run.prepared.plan
+    of_plan = {"table_sha256": plan.table.sha256, "plan_hash": plan.plan_hash}
+    if run.prepared.extends and (run.out / "manifest.parquet").exists():
+        of_plan = {name: text for name, text in read_facts(run.out).items() if name in of_plan}
     return {
         **run.facts.as_facts(),
         "run_id": run.run_id,
         "table": plan.table.name,
-        "table_sha256": plan.table.sha256,
-        "plan_hash": plan.plan_hash,
+        **of_plan,
         "gateway": run.prepared.gateway,
         "reelsweep_version": CODE_VERSION,
     }

@@ -15,6 +15,7 @@ import pandas as pd
 from reelsweep.flows.options import DEFAULT_KEY_ENV, RunOptions
 from reelsweep.prompts.errors import OutError, SettingsError
 from reelsweep.prompts.fingerprint import gateway_name
+from reelsweep.prompts.given import GivenPlan
 from reelsweep.prompts.plan import Plan, PlanSettings, make_plan
 from reelsweep.prompts.pricing import Price, PriceList
 from reelsweep.prompts.table import Table, read_table
@@ -35,7 +36,8 @@ class Prepared:
     """A run before its first POST."""
 
     options: RunOptions
-    plan: Plan
+    plan: Plan | GivenPlan
+    """What a table asks for; or given generations, that come beside what the OUT's table asks for."""
     profile: Profile
     gateway: str
     """The ledger's name of the gateway."""
@@ -48,6 +50,11 @@ class Prepared:
     price_source: str
     """Where the price comes from: `--price`, the profile with its date, or empty."""
     door: Door
+
+    @property
+    def extends(self) -> bool:
+        """Whether the OUT's plan stays as it is."""
+        return isinstance(self.plan, GivenPlan)
 
     @property
     def ledger_url(self) -> str:
@@ -143,7 +150,9 @@ def check_out(out: Path, facts: OutFacts | None, *, is_sandbox: bool, ledger: st
         )
 
 
-def price_of(options: RunOptions, profile: Profile, plan: Plan) -> tuple[Price | PriceList | None, str]:
+def price_of(
+    options: RunOptions, profile: Profile, plan: Plan | GivenPlan
+) -> tuple[Price | PriceList | None, str]:
     """`--price`, else what the profile lists; unknown as soon as one model of the plan is not listed."""
     if options.price is not None:
         return options.price, "--price"

@@ -149,7 +149,9 @@ async def open_run(prepared: Prepared) -> AsyncGenerator[OpenRun]:
         stack.callback(CONTEXTS.pop, run_id, None)
         plan = prepared.plan
         rows = plan_rows(plan.specs(), has_shared=plan.num_shared > 0)
-        await ledger.record_plan(facts.out_id, prepared.gateway, plan.plan_hash, rows)
+        await ledger.record_plan(
+            facts.out_id, prepared.gateway, plan.plan_hash, rows, extends=prepared.extends
+        )
         bought_before = await ledger.bought_before(facts.out_id, prepared.gateway)
         standings = await ledger.standings(prepared.gateway, None, facts.out_id)
         context.standings = standings

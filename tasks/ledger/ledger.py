@@ -145,10 +145,21 @@ class Ledger(Reading):
     # The plan
 
     async def record_plan(
-        self, out_id: str, gateway: str, plan_hash: str, rows: Iterable[PlanRow]
+        self,
+        out_id: str,
+        gateway: str,
+        plan_hash: str,
+        rows: Iterable[PlanRow],
+        *,
+        extends: bool = False,
     ) -> PlanDiff:
-        """Make the lines of an OUT those of a plan; `rows` is consumed in another thread."""
-        wish = plans.PlanWish(out_id=out_id, gateway=gateway, plan_hash=plan_hash, now=self._clock())
+        """Make the lines of an OUT those of a plan; `rows` is consumed in another thread.
+
+        With `extends` the rows come beside the plan's lines, with `in_plan` false, and change none of them.
+        """
+        wish = plans.PlanWish(
+            out_id=out_id, gateway=gateway, plan_hash=plan_hash, now=self._clock(), extends=extends
+        )
         return await asyncio.to_thread(plans.record, self._writer.submit, wish, rows)
 
     async def restore(self, out_id: str, gateway: str, plan_hash: str, remains: Remains) -> Restored:

@@ -38,6 +38,8 @@ class PlanWish:
     gateway: str
     plan_hash: str
     now: datetime
+    extends: bool = False
+    """The rows come beside those of the plan: they are no part of it and change none of its lines."""
 
 
 def record(submit: Submit, wish: PlanWish, rows: Iterable[PlanRow]) -> PlanDiff:
@@ -50,7 +52,7 @@ def record(submit: Submit, wish: PlanWish, rows: Iterable[PlanRow]) -> PlanDiff:
     for chunk in _chunks(keys.tell_apart(row) for row in rows):
         found: _Found = submit(_Chunk(wish, chunk)).result()
         new, kept = new + found.new, kept + found.kept
-    left: int = submit(lambda conn: _close(conn, wish, keys.seen)).result()
+    left: int = 0 if wish.extends else submit(lambda conn: _close(conn, wish, keys.seen)).result()
     return PlanDiff(new=new, kept=kept, left=left)
 
 
@@ -89,7 +91,8 @@ class _Chunk:
     def __call__(self, conn: Connection) -> _Found:
         known = {row.row_key: row for row in conn.execute(_KNOWN, self._asked())}
         new = [row for key, row in self._rows.items() if key not in known]
-        changed = [self._rows[key] for key, found in known.items() if self._differs(key, found)]
+        told = {} if self._wish.extends else known
+        changed = [self._rows[key] for key, found in told.items() if self._differs(key, found)]
         if new or changed:
             ids = self._generation_ids(conn, [*new, *changed])
             if new:
@@ -131,7 +134,8 @@ class _Chunk:
             **dict(zip(_STORED, _VALUES(row), strict=True)),
             "out_id": self._wish.out_id,
             "generation_id": ids[row.request_fingerprint],
-            "in_plan": True,
+            "in_plan": not self._wish.extends,
+            "last_plan_hash": self._wish.plan_hash if self._wish.extends else None,
             "digest": self._digests[row.row_key],
             "created_at": self._wish.now,
         }
