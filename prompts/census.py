@@ -52,7 +52,7 @@ class Census:
         too_many = len(self.rows) + (len(row.seeds) or 1) * (row.samples or 1) > MAX_CELLS
         if too_many and cell.sample_idx == 0:
             raise UsageError(
-                f"row {row.row_idx + 1} takes the plan beyond {MAX_CELLS:,} generations.",
+                f"row {problems.row_name(row.row_idx)} takes the plan beyond {MAX_CELLS:,} generations.",
                 "Check seeds, samples and --grid, or split the table.",
             )
         match row.fields.get("response_format"):
@@ -78,8 +78,11 @@ class Census:
         for index, digest in enumerate(self._each_digest()):
             earlier = first.setdefault(digest, index)
             if self._outputs[earlier] != self._outputs[index]:
-                rows = f"rows {self.rows[earlier] + 1} and {self.rows[index] + 1}"
-                message = f"{rows} ask for the same request, one as video and one as text; it is bought once"
+                rows = [problems.row_name(self.rows[each]) for each in (earlier, index)]
+                message = (
+                    f"rows {' and '.join(rows)} ask for the same request, one as video and one as text;"
+                    " it is bought once"
+                )
                 problems.add(self.rows[index], "output", message)
 
     def _each_digest(self) -> Iterator[bytes]:

@@ -45,6 +45,8 @@ class Problem:
     row: int | None
     column: str | None
     message: str
+    table: str | None = None
+    """The file among several that are one table."""
 
     def __str__(self) -> str:
         place = ", ".join(part for part in (self.row and f"row {self.row}", self.column) if part)
@@ -64,7 +66,7 @@ class TableError(UsageError):
         self.table = table
         self.problems = problems
         self.remedy = ""
-        self.message = "\n".join(f"{table}: {problem}" for problem in problems[:_PRINTED])
+        self.message = "\n".join(f"{each.table or table}: {each}" for each in problems[:_PRINTED])
         if len(problems) > _PRINTED:
             self.message += f"\n{table}: and {len(problems) - _PRINTED} more"
 

@@ -31,6 +31,7 @@ class Lineage:
         self, rows: Iterable[PromptRow], faulty_ids: frozenset[str], additions: Additions, problems: Problems
     ) -> None:
         self._additions = additions
+        self._problems = problems
         self._faulty_ids = faulty_ids
         self._rows = {row.row_idx: row for row in rows}
         self._by_id: dict[str, list[int]] = {}
@@ -80,7 +81,7 @@ class Lineage:
             raise ValueError(
                 f"{row.follows!r} has no generation of {what}; seeds and samples must be the parent's"
             )
-        rows = " and ".join(str(parent.row_idx + 1) for parent in fitting)
+        rows = " and ".join(self._problems.row_name(parent.row_idx) for parent in fitting)
         raise ValueError(f"{row.follows!r} is ambiguous: rows {rows} both make {what}")
 
     def _settle(self, problems: Problems) -> None:
@@ -116,7 +117,7 @@ class Lineage:
                 parents = self._by_id.get(self._rows[index].follows or "", [])
                 stack += [parent for parent in parents if parent not in begun]
                 if circle := [parent for parent in parents if parent in begun and parent not in done]:
-                    back = f"row {circle[0] + 1}" if circle[0] != index else "this row itself"
+                    back = f"row {problems.row_name(circle[0])}" if circle[0] != index else "this row itself"
                     self._has_circle = True
                     problems.add(
                         index, "follows", f"goes in a circle: {self._rows[index].follows!r} is {back}"

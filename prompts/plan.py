@@ -95,7 +95,7 @@ def make_plan(table: Table, settings: PlanSettings, *, load_image: ImageLoader |
     Raises TableError with every problem of the table (a reference `load_image` complains about is one of
     them), SettingsError for an option that is wrong, UsageError for more generations than can be meant.
     """
-    problems = Problems()
+    problems = Problems(table)
     overrides = find_overrides(settings)
     names = (*table.columns, *overrides.options)
     check_header(table.columns, overrides.options, problems)

@@ -55,6 +55,14 @@ class LineRecords:
             yield tuple(cells.get(name) for name in self.names)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One of several files that are one table."""
+
+    name: str
+    num_rows: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Table:
     """A table as it was read: names and cells, nothing decided.
@@ -71,6 +79,22 @@ class Table:
     records: Records
     decimal_comma: bool = False
     """Numbers may be written `0,7`, as Excel does in `;`-separated files."""
+    parts: tuple[Part, ...] = ()
+    """The files it consists of, where it is a folder or a pattern."""
+
+    def place(self, row_idx: int) -> tuple[str | None, int]:
+        """The file among `parts` that a row is from, None for a single file, and its 1-based row there."""
+        row = row_idx + 1
+        for part in self.parts:
+            if row <= part.num_rows:
+                return part.name, row
+            row -= part.num_rows
+        return None, row
+
+    def row_name(self, row_idx: int) -> str:
+        """How messages call a row: `3`, or `b.csv:3`."""
+        file, row = self.place(row_idx)
+        return f"{file}:{row}" if file else str(row)
 
 
 def plain(value: object, *, keep_nulls: bool = True) -> Json:

@@ -16,7 +16,7 @@ from reelsweep.prompts.errors import MAX_PROBLEMS, Problem
 from reelsweep.prompts.fingerprint import canonical
 from reelsweep.prompts.images import ImageDesk
 from reelsweep.prompts.messages import has_system
-from reelsweep.prompts.records import Record
+from reelsweep.prompts.records import Record, Table
 from reelsweep.prompts.request import Json, Output
 from reelsweep.prompts.structured import check_tool_choice
 from reelsweep.prompts.template import Template, parse_template
@@ -68,15 +68,23 @@ class PromptRow:
 
 
 class Problems:
-    """What is wrong with the table, each thing once; `full` when looking on is no use."""
+    """What is wrong with a table, each thing once; `full` when looking on is no use."""
 
-    def __init__(self) -> None:
+    def __init__(self, table: Table | None = None) -> None:
+        self._table = table
         self._found: dict[Problem, None] = {}
 
     def add(self, row_idx: int | None, column: str | None, message: str) -> None:
         """One thing wrong, at a 0-based row or with the table as a whole."""
-        row = None if row_idx is None else row_idx + 1
-        self._found.setdefault(Problem(row=row, column=column, message=message))
+        file, row = (None, None) if row_idx is None else self._place(row_idx)
+        self._found.setdefault(Problem(row=row, column=column, message=message, table=file))
+
+    def row_name(self, row_idx: int) -> str:
+        """How a message calls another row of the table."""
+        return str(row_idx + 1) if self._table is None else self._table.row_name(row_idx)
+
+    def _place(self, row_idx: int) -> tuple[str | None, int]:
+        return (None, row_idx + 1) if self._table is None else self._table.place(row_idx)
 
     @property
     def full(self) -> bool:
@@ -84,8 +92,8 @@ class Problems:
         return len(self._found) >= MAX_PROBLEMS
 
     def sorted(self) -> tuple[Problem, ...]:
-        """All, those of the whole table first, then by row."""
-        return tuple(sorted(self._found, key=lambda problem: problem.row or 0))
+        """All, those of the whole table first, then by file and row."""
+        return tuple(sorted(self._found, key=lambda problem: (problem.table or "", problem.row or 0)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,9 +18,11 @@ from urllib.request import url2pathname
 
 from reelsweep.prompts.delimited import Delimited, read_delimited
 from reelsweep.prompts.errors import Problem, TableError, UsageError
+from reelsweep.prompts.folder import is_several, read_several
 from reelsweep.prompts.records import Table
 from reelsweep.prompts.request import payload_json
 from reelsweep.prompts.typed import read_frame, read_lines, read_parquet
+from reelsweep.prompts.whole import read_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +37,7 @@ _DELIMITED = (".csv", *_TABS)
 
 
 def read_table(source: str | Path | pd.DataFrame) -> Table:
-    """The table behind a path, an fsspec URL, `example:` (the shipped one) or a DataFrame.
+    """The table behind a path, a folder or pattern of them, an fsspec URL, `example:` or a DataFrame.
 
     Raises UsageError where nothing can be read there, TableError for what is not a table.
     """
@@ -44,6 +46,8 @@ def read_table(source: str | Path | pd.DataFrame) -> Table:
     text = str(source)
     if text.startswith(EXAMPLE):
         return _example_table(text)
+    if "://" not in text and is_several(text):
+        return read_several(text, _read_one)
     name = _shown(text)
     folder, data = _read_url(text, name) if "://" in text else _read_file(Path(text), name)
     return _file_table(name, folder, data)
@@ -77,9 +81,14 @@ def _example_table(text: str) -> Table:
     return replace(table, name=text)
 
 
+def _read_one(path: Path) -> Table:
+    folder, data = _read_file(path, str(path))
+    return _file_table(str(path), folder, data)
+
+
 def _read_file(path: Path, name: str) -> tuple[Path | None, bytes]:
     try:
-        return path.absolute().parent, path.read_bytes()
+        return path.absolute().parent, read_whole(path)
     except FileNotFoundError:
         remedy = "Check the path; `reelsweep run example:` shows how a table looks."
         raise UsageError(f"no table at {name!r}.", remedy) from None

@@ -277,7 +277,7 @@ def test_a_local_file_knows_the_folder_of_its_images(tmp_path, csv_table):
 
 @pytest.mark.parametrize(
     ("name", "complaint"),
-    [("absent.csv", "no table at"), (".", "is a folder"), ("memory://absent.csv", "no table at")],
+    [("absent.csv", "no table at"), (".", "no table in"), ("memory://absent.csv", "no table at")],
 )
 def test_a_missing_table_says_so_with_a_remedy(tmp_path, name, complaint):
     """Nothing there is a usage error, not a traceback."""
