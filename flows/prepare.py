@@ -68,17 +68,45 @@ def prepare(table: str | Path | pd.DataFrame, options: RunOptions, *, keep_input
     `keep_inputs` stores the images that the table names in OUT/inputs, as a run needs them.
     """
     read = read_table(table)
-    is_sandbox = options.gateway.startswith(SANDBOX)
-    profile = load_profile("sandbox" if is_sandbox else options.gateway)
-    gateway = f"sandbox@{SANDBOX_VERSION}" if is_sandbox else profile_gateway(profile)
-    out = out_folder(read, options, is_sandbox=is_sandbox)
+    named = named_gateway(options)
+    out = out_folder(read, options, is_sandbox=named.is_sandbox)
     facts = read_out(out)
-    check_out(out, facts, is_sandbox=is_sandbox, ledger=options.ledger)
-    door = gateway_door(profile, options)
+    check_out(out, facts, is_sandbox=named.is_sandbox, ledger=options.ledger)
+    door = gateway_door(named.profile, options)
     store = Store(out) if keep_inputs else None
     load = partial(load_image, folder=read.folder, door=door, store=store)
-    plan = make_plan(read, plan_settings(options, profile, gateway), load_image=load)
-    price, price_source = price_of(options, profile, plan)
+    plan = make_plan(read, plan_settings(options, named.profile, named.gateway), load_image=load)
+    return prepared_for(plan, named, options, out=out, facts=facts)
+
+
+@dataclass(frozen=True, slots=True)
+class NamedGateway:
+    """What `--gateway` names."""
+
+    profile: Profile
+    gateway: str
+    """The ledger's name of it."""
+    is_sandbox: bool
+
+
+def named_gateway(options: RunOptions) -> NamedGateway:
+    """The gateway of these options; raises SettingsError for one that is not known."""
+    if options.gateway.startswith(SANDBOX):
+        return NamedGateway(load_profile("sandbox"), f"sandbox@{SANDBOX_VERSION}", is_sandbox=True)
+    profile = load_profile(options.gateway)
+    return NamedGateway(profile, profile_gateway(profile), is_sandbox=False)
+
+
+def prepared_for(
+    plan: Plan | GivenPlan,
+    named: NamedGateway,
+    options: RunOptions,
+    *,
+    out: Path,
+    facts: OutFacts | None,
+) -> Prepared:
+    """The run of a plan, with its price, its key and its door; raises UsageError."""
+    price, price_source = price_of(options, named.profile, plan)
     if options.budget is not None and price is None:
         raise SettingsError(
             "--budget needs a price to reserve, and none is known.",
@@ -87,15 +115,15 @@ def prepare(table: str | Path | pd.DataFrame, options: RunOptions, *, keep_input
     return Prepared(
         options=options,
         plan=plan,
-        profile=profile,
-        gateway=gateway,
-        is_sandbox=is_sandbox,
+        profile=named.profile,
+        gateway=named.gateway,
+        is_sandbox=named.is_sandbox,
         out=out,
         facts=facts,
-        key=api_key(options, profile, is_sandbox=is_sandbox),
+        key=api_key(options, named.profile, is_sandbox=named.is_sandbox),
         price=price,
         price_source=price_source,
-        door=door,
+        door=gateway_door(named.profile, options),
     )
 
 
