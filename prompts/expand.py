@@ -6,7 +6,7 @@ the samples.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -22,10 +22,9 @@ _NO_SEED: Sequence[None] = (None,)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Combination:
-    """One combination of the axes and the reader of rows under it."""
+    """One combination of the axes."""
 
     axes: Mapping[str, str]
-    reader: RowReader
     lineage: Lineage | None = None
     """Only where rows follow others."""
 
@@ -47,7 +46,8 @@ class Cell:
 
 def expand(
     records: Records,
-    combinations: Sequence[Combination],
+    reader: RowReader,
+    combinations: Callable[[], Iterable[Combination]],
     additions: Additions,
     problems: Problems,
     only: Sequence[int] | None = None,
@@ -61,8 +61,8 @@ def expand(
             return
         if only is not None and not only[row_idx]:
             continue
-        for combination in combinations:
-            row = combination.reader.read(row_idx, record)
+        for combination in combinations():
+            row = reader.read(row_idx, record, combination.axes)
             if row is None:
                 continue
             try:
@@ -99,12 +99,20 @@ def _follower_cells(
 
 
 def find_lineage(
-    table: Table, fixed: Mapping[str, str], reader: RowReader, additions: Additions, problems: Problems
+    table: Table,
+    fixed: Mapping[str, str],
+    reader: RowReader,
+    axes: Mapping[str, str],
+    additions: Additions,
+    problems: Problems,
 ) -> Lineage:
-    """The parents of a table's followers: one reading of the rows, those kept that follow or are followed."""
+    """The parents of a table's followers under one combination.
+
+    One reading of the rows; those are kept that follow or are followed.
+    """
     ids = _column_texts(table, fixed, "prompt_id")
     wanted = _column_texts(table, fixed, "follows")
-    rows = (reader.read(row_idx, record) for row_idx, record in enumerate(table.records))
+    rows = (reader.read(row_idx, record, axes) for row_idx, record in enumerate(table.records))
     kept = [row for row in rows if row is not None and (row.follows or row.prompt_id in wanted)]
     return Lineage(kept, ids, additions, problems)
 

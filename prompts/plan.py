@@ -22,7 +22,14 @@ from reelsweep.prompts.request import GenerationSpec, Scalar
 from reelsweep.prompts.rows import Problems
 from reelsweep.prompts.settings import Overrides, PlanSettings, find_overrides
 from reelsweep.prompts.source import Source
-from reelsweep.prompts.uses import ColumnUse, check_carried, check_header, sort_columns
+from reelsweep.prompts.sweep import Sweep
+from reelsweep.prompts.uses import (
+    ColumnUse,
+    check_carried,
+    check_fragments,
+    check_header,
+    sort_columns,
+)
 
 __all__ = ["ColumnUse", "LoadedImage", "Plan", "PlanSettings", "make_plan"]
 
@@ -43,6 +50,8 @@ class Plan:
     num_shared: int
     """Cells whose request came earlier in the plan: bought once."""
     columns: ColumnUse
+    sweep: Sweep
+    """The axes of `--sweep` and `--grid`."""
     warnings: tuple[str, ...]
     _source: Source = field(repr=False)
     _digests: bytes = field(repr=False)
@@ -97,7 +106,9 @@ def make_plan(table: Table, settings: PlanSettings, *, load_image: ImageLoader |
     """
     problems = Problems(table)
     overrides = find_overrides(settings)
-    names = (*table.columns, *overrides.options)
+    fragments = [axis.name for axis in overrides.sweep.fragments]
+    names = [name for name in (*table.columns, *overrides.options) if name not in fragments]
+    check_fragments(fragments, names, table.columns, problems)
     check_header(table.columns, overrides.options, problems)
     source = Source(table, settings, overrides, ImageDesk(load_image), problems)
     census = Census()
@@ -117,6 +128,7 @@ def make_plan(table: Table, settings: PlanSettings, *, load_image: ImageLoader |
         num_rows=census.num_rows,
         num_shared=num_shared,
         columns=use,
+        sweep=overrides.sweep,
         warnings=tuple(_warnings(table, settings, overrides, source.num_empty, num_shared)),
         _source=source,
         _digests=bytes(census.digests),

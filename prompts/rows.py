@@ -5,26 +5,26 @@ After `table`, before `expand`. Pure but for the image loader it is given.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, cast
 
-from reelsweep.prompts.cells import CellReader, as_point_number, as_text
-from reelsweep.prompts.columns import BODY_PREFIX, COLUMNS, PROMPTS, find_column
+from reelsweep.prompts.cellreaders import find_reader, in_order
+from reelsweep.prompts.cells import as_text
+from reelsweep.prompts.columns import BODY_PREFIX, PROMPTS
+from reelsweep.prompts.contradictions import Fault, contradictions
 from reelsweep.prompts.errors import MAX_PROBLEMS, Problem
 from reelsweep.prompts.fingerprint import canonical
+from reelsweep.prompts.fragments import Fragment, join_prompt, join_template
 from reelsweep.prompts.images import ImageDesk
-from reelsweep.prompts.messages import has_system
 from reelsweep.prompts.records import Record, Table
 from reelsweep.prompts.request import Json, Output
-from reelsweep.prompts.structured import check_tool_choice
+from reelsweep.prompts.seeds import derive_seed
+from reelsweep.prompts.sweep import Sweep
 from reelsweep.prompts.template import Template, parse_template
 
-Fault = tuple[str | None, str]
-"""A column, or the row as a whole, and what is wrong with it."""
-
-_OPENINGS = ("system", "messages")
+_NO_FRAGMENTS = "fragments go into `prompt` and `prompt_template`, not into `messages`"
 _NO_VARIABLES: Mapping[str, str] = {}
 _NO_FIELDS = (
     *PROMPTS,
@@ -105,10 +105,10 @@ class Defaults:
 
 
 class RowReader:
-    """Reads rows under one combination of the axes.
+    """Reads rows under any combination of a sweep's axes.
 
-    `fixed` are cells that replace a column in every row (--set, --seeds, --samples, an axis's value) and have
-    passed `check_fixed`; `axes` are the columns of the sweep.
+    `fixed` are cells that replace a column in every row (--set, --seeds, --samples); they and the sweep's
+    values have passed `check_fixed`. An empty cell takes the column away.
     """
 
     def __init__(
@@ -116,37 +116,60 @@ class RowReader:
         columns: Sequence[str],
         fixed: Mapping[str, str],
         *,
-        axes: Sequence[str] = (),
+        sweep: Sweep,
         defaults: Defaults,
         desk: ImageDesk,
         problems: Problems,
         decimal_comma: bool = False,
     ) -> None:
         self._defaults, self._desk, self._problems = defaults, desk, problems
-        self._fixed, self._axes = dict(fixed), frozenset(axes)
-        self._columns = {name: index for index, name in enumerate(columns) if name not in fixed}
-        known = {name: reader for name in (*columns, *fixed) if (reader := _reader(name, decimal_comma))}
+        self._fixed, self._sweep = dict(fixed), sweep
+        self._fragments = [(axis.name, axis.joint) for axis in sweep.axes if axis.joint is not None]
+        replaced = {*fixed, *sweep.names}
+        self._columns = {name: index for index, name in enumerate(columns) if name not in replaced}
+        names = (*columns, *fixed, *sweep.names)
+        known = {name: reader for name in names if (reader := find_reader(name, decimal_comma))}
         self._readers = [(index, name, known[name]) for name, index in self._columns.items() if name in known]
         self._constants = {name: known[name](cell) for name, cell in fixed.items() if cell and name in known}
+        self._varied = {
+            axis.name: {cell: known[axis.name](cell) for cell in axis.values}
+            for axis in sweep.axes
+            if axis.name in known
+        }
         self._has_prompt = any(name in known for name in PROMPTS)
-        self._fields = [name for name in _in_order(known) if name not in _NO_FIELDS]
-        self.num_empty = 0
+        self._fields = [name for name in in_order(known) if name not in _NO_FIELDS]
+        self._read: tuple[Record | None, dict[str, Json], list[Fault]] = (None, {}, [])
+        self._empty: set[int] = set()
         self.template_names: set[str] = set()
         """Columns and axes that the templates read so far have used."""
 
-    def read(self, row_idx: int, record: Record) -> PromptRow | None:
-        """The row, or None where it is empty or its problems have been noted."""
+    @property
+    def num_empty(self) -> int:
+        """Rows without a cell, of those read so far."""
+        return len(self._empty)
+
+    def read(self, row_idx: int, record: Record, axes: Mapping[str, str]) -> PromptRow | None:
+        """The row under one combination, or None where it is empty or its problems have been noted."""
         values, faults = self._values(record)
+        values |= {name: cells[axes[name]] for name, cells in self._varied.items()}
         if not faults and not any(name in values for name in PROMPTS) and _is_empty(record):
-            self.num_empty += 1
+            self._empty.add(row_idx)
             return None
-        faults += _contradictions(values, faults, needs_prompt=self._has_prompt)
-        row = None if faults else self._row(row_idx, record, values, faults)
+        faults += contradictions(values, faults, needs_prompt=self._has_prompt)
+        row = None if faults else self._row(row_idx, record, axes, values, faults)
         for column, message in faults:
             self._problems.add(row_idx, column, message)
         return row
 
     def _values(self, record: Record) -> tuple[dict[str, Json], list[Fault]]:
+        """The cells that no axis replaces, typed once for all combinations."""
+        last, values, faults = self._read
+        if last is not record:
+            values, faults = self._type(record)
+            self._read = record, values, faults
+        return values.copy(), faults.copy()
+
+    def _type(self, record: Record) -> tuple[dict[str, Json], list[Fault]]:
         values = self._constants.copy()
         faults: list[Fault] = []
         for index, name, read in self._readers:
@@ -160,20 +183,32 @@ class RowReader:
         return values, faults
 
     def _row(
-        self, row_idx: int, record: Record, values: Mapping[str, Json], faults: list[Fault]
+        self,
+        row_idx: int,
+        record: Record,
+        axes: Mapping[str, str],
+        values: Mapping[str, Json],
+        faults: list[Fault],
     ) -> PromptRow | None:
         get = cast("Mapping[str, Any]", values).get
-        text, template, variables = get("prompt"), None, _NO_VARIABLES
+        text: str | None = get("prompt")
+        template, variables = None, _NO_VARIABLES
         images: tuple[str, ...] = ()
+        fragments = [(name, axes[name], joint) for name, joint in self._fragments]
         if "prompt_template" in values:
-            text, template, variables = self._turn(record, values, faults)
+            text, template, variables = self._turn(record, axes, values, fragments, faults)
+        elif fragments and text is not None:
+            text = join_prompt(text, fragments)
+        elif fragments:
+            faults.append(("messages", _NO_FRAGMENTS))
         if "image" in values:
             images = self._images(get("image", ()), faults)
         if faults:
             return None
+        prompt_id: str = get("prompt_id") or self._content_id(values, images, variables)
         return PromptRow(
             row_idx=row_idx,
-            prompt_id=get("prompt_id") or self._content_id(values, images, variables),
+            prompt_id=prompt_id,
             text=text,
             template=template,
             variables=variables,
@@ -181,21 +216,34 @@ class RowReader:
             system=get("system"),
             images=images,
             follows=get("follows"),
-            seeds=get("seed") or (),
+            seeds=self._seeds(prompt_id, get("seed") or (), follows="follows" in values),
             samples=get("samples"),
             output=get("output") or self._defaults.output,
             model=get("model") or self._defaults.model,
             fields={name.removeprefix(BODY_PREFIX): values[name] for name in self._fields if name in values},
         )
 
+    def _seeds(self, prompt_id: str, given: Sequence[int], *, follows: bool) -> Sequence[int]:
+        """Derived seeds are the first prompt's: rows that follow it take them from there."""
+        if self._sweep.seeds is None or self._sweep.seeds.mode == "common":
+            return given
+        return () if follows else tuple(dict.fromkeys(derive_seed(prompt_id, index) for index in given))
+
     def _turn(
-        self, record: Record, values: Mapping[str, Json], faults: list[Fault]
+        self,
+        record: Record,
+        axes: Mapping[str, str],
+        values: Mapping[str, Json],
+        fragments: Sequence[Fragment],
+        faults: list[Fault],
     ) -> tuple[str | None, Template | None, Mapping[str, str]]:
         """The user message of a template: rendered, or kept with its cells where each seed has its own."""
         try:
             template = parse_template(str(values["prompt_template"]))
             self.template_names |= template.names
-            variables = {name: self._variable(name, record) for name in template.names}
+            variables = {name: self._variable(name, record, axes) for name in template.names}
+            if fragments:
+                template = join_template(template, fragments)
             if "seed" not in template.names or not ("seed" in values or "follows" in values):
                 return template.render(variables), None, variables
             template.render({**variables, "seed": _LONGEST_SEED})
@@ -204,11 +252,13 @@ class RowReader:
             return None, None, _NO_VARIABLES
         return None, template, variables
 
-    def _variable(self, name: str, record: Record) -> str:
+    def _variable(self, name: str, record: Record, axes: Mapping[str, str]) -> str:
+        if name in axes and name != "prompt_template":
+            return axes[name]
         if name in self._fixed and name != "prompt_template":
             return self._fixed[name]
         if name not in self._columns or name == "prompt_template":
-            there = sorted({*self._columns, *self._fixed} - {"prompt_template"})
+            there = sorted({*self._columns, *self._fixed, *axes} - {"prompt_template"})
             raise ValueError(
                 f"got {{{{ {name} }}}}, expected one of the columns and axes: {', '.join(there[:30])}"
             )
@@ -229,65 +279,14 @@ class RowReader:
     ) -> str:
         """The id of a row without one: a hash of what it shows and says, whatever axis varies it."""
         content: dict[str, Json] = {name: values[name] for name in PROMPTS if name in values}
-        if "system" in values and "system" not in self._axes:
+        if "system" in values and "system" not in self._varied:
             content["system"] = values["system"]
         if images:
             content["image"] = list(images)
         if variables:
-            content["variables"] = {name: text for name, text in variables.items() if name not in self._axes}
+            varied = self._sweep.names
+            content["variables"] = {name: text for name, text in variables.items() if name not in varied}
         return "p" + sha256(canonical(content)).hexdigest()[:12]
-
-
-def _contradictions(
-    values: Mapping[str, Json], faults: Sequence[Fault], *, needs_prompt: bool
-) -> list[Fault]:
-    """What cannot stand together in one row. `needs_prompt`: the table has a column to hold one."""
-    sources = [name for name in PROMPTS if name in values]
-    found: list[Fault] = []
-    if len(sources) > 1:
-        found.append((None, f"got {' and '.join(sources)}, expected one of them"))
-    if needs_prompt and not sources and not any(name in PROMPTS for name, _ in faults):
-        found.append((None, f"got no prompt, expected one of {', '.join(PROMPTS)}"))
-    if "tool_choice" in values and not any(name == "tools" for name, _ in faults):
-        try:
-            check_tool_choice(values["tool_choice"], values.get("tools"))
-        except ValueError as error:
-            found.append(("tool_choice", str(error)))
-    messages = values.get("messages")
-    if isinstance(messages, list) and "system" in values and has_system(messages):
-        found.append(("system", "`messages` has a system message already"))
-    if "follows" in values:
-        found += [
-            (name, "a row that follows another takes the conversation from it")
-            for name in _OPENINGS
-            if name in values
-        ]
-    return found
-
-
-def check_fixed(name: str, cell: str) -> None:
-    """Raises ValueError where a cell given by an option is not one for its column."""
-    reader = _reader(name, decimal_comma=False)
-    if reader is not None and cell:
-        reader(cell)
-
-
-def _reader(name: str, decimal_comma: bool) -> CellReader | None:
-    try:
-        column = find_column(name)
-    except ValueError:  # a misused `body.` name: `plan` has complained about the column
-        return None
-    if column is None:
-        return None
-    if decimal_comma and column.type == "number":
-        return lambda cell: column.read(as_point_number(cell))
-    return column.read
-
-
-def _in_order(names: Iterable[str]) -> list[str]:
-    """Columns as `columns` declares them, then the body fields by name: the order they are sent in."""
-    declared = {column.name: index for index, column in enumerate(COLUMNS)}
-    return sorted(names, key=lambda name: (declared.get(name, len(declared)), name))
 
 
 def _is_empty(record: Record) -> bool:

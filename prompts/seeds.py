@@ -1,6 +1,7 @@
 """Seed cells: `7`, `1,2,3`, `0-9`, `1,5,10-19`, a whole number, or a list of them.
 
-Used by `columns`. Pure. Says what a spreadsheet did to a range before anyone pays for it.
+Used by `columns`. Pure. Says what a spreadsheet did to a range before anyone pays for it. `derive_seed` gives
+each prompt seeds of its own.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from hashlib import sha256
 
 from reelsweep.prompts.request import Json
 
@@ -34,6 +36,16 @@ def parse_seeds(cell: Json) -> Sequence[int]:
     if isinstance(cell, str):
         return _parse_text(cell)
     return _distinct([_exact(item) for item in (cell if isinstance(cell, list) else [cell])])
+
+
+def derive_seed(prompt_id: str, index: int) -> int:
+    """The seed of a prompt's `index`th generation where a sweep derives them: 31 bits, the same for ever.
+
+    The first four bytes, big-endian and without the highest bit, of sha256 over `<prompt_id> <index>` in
+    UTF-8, a zero byte between the two. 31 bits, since some gateways take a signed 32-bit number.
+    """
+    digest = sha256(f"{prompt_id}\0{index}".encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:4], "big") & 0x7FFF_FFFF
 
 
 @lru_cache(maxsize=4096)

@@ -1,19 +1,20 @@
 """The options that decide what is made, checked before the table is.
 
-Used by `plan`. Pure. What decides, strongest first: --grid, --set, --seeds and --samples (one of them at
-most gives a column), the row's cell, --model and --output, the defaults.
+Used by `plan`. Pure. What decides, strongest first: --grid, --sweep, --set, --seeds and --samples (one of
+them at most gives a column), the row's cell, --model and --output, the defaults.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
+from reelsweep.prompts.cellreaders import check_fixed
 from reelsweep.prompts.columns import find_column
 from reelsweep.prompts.errors import SettingsError
 from reelsweep.prompts.request import Json, Output
-from reelsweep.prompts.rows import check_fixed
-from reelsweep.prompts.sweep import Axis, Sweep
+from reelsweep.prompts.seeds import parse_seeds
+from reelsweep.prompts.sweep import MAX_CELLS, Sweep, grid_axis
 
 DEFAULT_MODEL = "sora-2"
 
@@ -33,6 +34,8 @@ class PlanSettings:
     """`--samples N`: of every row, in place of its `samples` cell."""
     grid: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """`--grid column=a,b`: axes, crossed with every row, in place of its cell."""
+    sweep: Sweep = field(default_factory=Sweep)
+    """`--sweep FILE`: axes, fragments and seeds, crossed with those of `--grid`, which turn faster."""
     extra_body: Mapping[str, Json] = field(default_factory=dict[str, Json])
     """What the gateway's profile adds to the body; part of the fingerprint."""
     url_query: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -54,25 +57,58 @@ class Overrides:
 def find_overrides(settings: PlanSettings) -> Overrides:
     """The settings' cells, each one checked.
 
-    Raises SettingsError that names the option: a value its column does not take, a column given twice.
+    Raises SettingsError that names the option: a value its column does not take, a column given twice, a grid
+    that is too large.
     """
-    sweep = Sweep(axes=tuple(Axis(name=name, values=values) for name, values in settings.grid))
-    options = {name: f"--grid {name}" for name in sweep.names}
+    grid = tuple(grid_axis(name, values) for name, values in settings.grid)
+    sweep = replace(settings.sweep, axes=(*settings.sweep.axes, *grid))
     given = [(name, cell, f"--set {name}") for name, cell in settings.set_.items()]
     if settings.seeds is not None:
         given.append(("seed", settings.seeds, "--seeds"))
     if settings.samples is not None:
         given.append(("samples", str(settings.samples), "--samples"))
-    for name, _, option in given:
+    if sweep.seeds is not None:
+        given.append(("seed", sweep.seeds.values, "--sweep"))
+    options = _one_option_each(
+        [
+            *((axis.name, "--sweep") for axis in settings.sweep.axes),
+            *((axis.name, f"--grid {axis.name}") for axis in grid),
+            *((name, option) for name, _, option in given),
+        ]
+    )
+    for axis in grid:
+        for value in axis.values:
+            _check(axis.name, value, options[axis.name])
+    for name, cell, option in given:
+        _check(name, cell, option)
+    fixed = {name: cell for name, cell, _ in given}
+    _check_size(sweep, fixed.get("seed"))
+    return Overrides(fixed=fixed, options=options, sweep=sweep)
+
+
+def _one_option_each(given: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The option behind each name."""
+    options: dict[str, str] = {}
+    for name, option in given:
+        if options.get(name) == option:
+            raise SettingsError(f"{option} is given twice.", "Write all its values at once.")
         if name in options:
             raise SettingsError(f"{option} and {options[name]} both give `{name}`.", "Leave one of them out.")
         options[name] = option
-    for name, cell, option in given:
-        _check(name, cell, option)
-    for axis in sweep.axes:
-        for value in axis.values:
-            _check(axis.name, value, options[axis.name])
-    return Overrides(fixed={name: cell for name, cell, _ in given}, options=options, sweep=sweep)
+    return options
+
+
+def _check_size(sweep: Sweep, seeds: str | None) -> None:
+    num_cells = sweep.num_crossed * (len(parse_seeds(seeds)) if seeds else 1)
+    if num_cells > MAX_CELLS:
+        sizes = [f"{len(group[0].values):,}" for group in sweep.groups()]
+        sizes += [f"{len(parse_seeds(seeds)):,} seeds"] if seeds else []
+        raise SettingsError(
+            f"the grid has {num_cells:,} cells a row ({' x '.join(sizes)}), expected at most {MAX_CELLS:,}.",
+            "Zip axes, shorten them, or split the sweep.",
+        )
+    if sweep.excluded and next(sweep.cells(), None) is None:
+        raise SettingsError("--sweep: `exclude` leaves no combination.", "Leave out less.")
 
 
 def _check(name: str, cell: str, option: str) -> None:

@@ -5,7 +5,7 @@ Used by `plan`. Pure but for the image loader it is given.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from reelsweep.prompts.cells import as_text
 from reelsweep.prompts.columns import BODY_PREFIX, BY_NAME
@@ -29,33 +29,43 @@ class Source:
         self._problems = problems
         self._additions = Additions(body=settings.extra_body, url_query=settings.url_query)
         self._overrides = overrides
-        defaults = Defaults(output=settings.output, model=settings.model or DEFAULT_MODEL)
-        self._combinations = [self._combination(axes, defaults, desk) for axes in overrides.sweep.cells()]
+        self._reader = RowReader(
+            table.columns,
+            overrides.fixed,
+            sweep=overrides.sweep,
+            defaults=Defaults(output=settings.output, model=settings.model or DEFAULT_MODEL),
+            desk=desk,
+            problems=problems,
+            decimal_comma=table.decimal_comma,
+        )
+        self._families = self._find_families() if "follows" in (*table.columns, *overrides.fixed) else None
         self._meta = [
             (meta_name(name), index)
             for index, name in enumerate(table.columns)
             if name not in overrides.options and not _is_known(name)
         ]
 
-    def _combination(self, axes: Mapping[str, str], defaults: Defaults, desk: ImageDesk) -> Combination:
-        fixed = {**self._overrides.fixed, **axes}
-        reader = RowReader(
-            self._table.columns,
-            fixed,
-            axes=self._overrides.sweep.names,
-            defaults=defaults,
-            desk=desk,
-            problems=self._problems,
-            decimal_comma=self._table.decimal_comma,
-        )
-        if "follows" not in (*self._table.columns, *fixed):
-            return Combination(axes=axes, reader=reader)
-        lineage = find_lineage(self._table, fixed, reader, self._additions, self._problems)
-        return Combination(axes=axes, reader=reader, lineage=lineage)
+    def _find_families(self) -> list[Combination]:
+        """Every combination with its lineage, where rows follow others."""
+        return [
+            Combination(
+                axes=axes,
+                lineage=find_lineage(
+                    self._table, self._overrides.fixed, self._reader, axes, self._additions, self._problems
+                ),
+            )
+            for axes in self._overrides.sweep.cells()
+        ]
+
+    def _combinations(self) -> Iterable[Combination]:
+        if self._families is not None:
+            return self._families
+        return (Combination(axes=axes) for axes in self._overrides.sweep.cells())
 
     def cells(self, only: Sequence[int] | None = None) -> Iterator[Cell]:
         """Every cell in order; with `only`, those of the rows whose place in it holds no 0."""
-        return expand(self._table.records, self._combinations, self._additions, self._problems, only)
+        records = self._table.records
+        return expand(records, self._reader, self._combinations, self._additions, self._problems, only)
 
     def meta(self, record: Record) -> dict[str, str | None]:
         """What a row carries to the manifest: its other columns, and what --set put into them."""
@@ -68,12 +78,12 @@ class Source:
     @property
     def template_names(self) -> frozenset[str]:
         """Columns and axes that templates have used."""
-        return frozenset[str]().union(*(each.reader.template_names for each in self._combinations))
+        return frozenset(self._reader.template_names)
 
     @property
     def num_empty(self) -> int:
-        """Rows without a cell, in the readings so far of the first combination."""
-        return self._combinations[0].reader.num_empty
+        """Rows without a cell, of those read so far."""
+        return self._reader.num_empty
 
 
 def _carried(cell: Json) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from reelsweep.prompts.columns import META_PREFIX, PROMPTS, PromptColumn, find_column
+from reelsweep.prompts.columns import BODY_PREFIX, META_PREFIX, PROMPTS, PromptColumn, find_column
 from reelsweep.prompts.names import meant_column, refusal
 from reelsweep.prompts.rows import Problems
 
@@ -61,6 +61,18 @@ def check_header(columns: Sequence[str], given: Collection[str], problems: Probl
     carried = [meta_name(name) for name in columns if name not in given]
     for name in dict.fromkeys(name for name in carried if carried.count(name) > 1):
         problems.add(None, name, f"`{name}` and `{META_PREFIX}{name}` would be carried under one name")
+
+
+def check_fragments(
+    fragments: Sequence[str], names: Collection[str], columns: Collection[str], problems: Problems
+) -> None:
+    """Notes fragments that share their name with a column or a body field."""
+    for name in fragments:
+        taken = next((one for one in (name, BODY_PREFIX + name) if one in {*names, *columns}), None)
+        if taken is not None:
+            problems.add(
+                None, name, f"is a fragment of the sweep and there is a `{taken}`; rename one of them"
+            )
 
 
 def check_carried(use: ColumnUse, axes: Sequence[str], problems: Problems) -> None:
