@@ -1,18 +1,21 @@
 """Where files of one OUT are, and how they get there: whole or not at all.
 
-After `download` and `probe`, before the ledger settles. Every method blocks on the disk: call it in a
-thread. Disk trouble is a TroubleError, and nothing half-written ever has a final name.
+After `download` and `probe`, before the ledger settles. Every method blocks: call it in a thread
+(`off_loop`). Trouble is a TroubleError, and nothing half-written ever has a final name.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import TypeVar
 
-from reelsweep.tasks.artifacts.disk import fsync_folder, trouble, write_whole
+from reelsweep.tasks.artifacts.disk import make_folder, trouble, write_whole
+from reelsweep.tasks.storage.out import Out, as_out
+
+T = TypeVar("T")
 
 ATTEMPT_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -21,10 +24,15 @@ SIDECAR = ".json"
 
 
 class Store:
-    """The files below one OUT."""
+    """The files of one OUT, made on its desk; `out` is that folder."""
 
-    def __init__(self, out: Path) -> None:
-        self.out = out
+    def __init__(self, out: Path | Out) -> None:
+        self.storage = as_out(out)
+        self.out = self.storage.desk
+
+    async def off_loop(self, blocking: Callable[[], T]) -> T:
+        """What `blocking` returns, run in a thread where it may wait for the disk or the network."""
+        return await self.storage.off_loop(blocking)
 
     def part(self, attempt_id: str, choice_idx: int) -> Path:
         """Where the video of one choice is downloaded to; its folder exists."""
@@ -36,25 +44,26 @@ class Store:
     def place(self, part: Path, sha256: str, suffix: str) -> str:
         """Move a whole part to its final name and return that, relative to OUT: `videos/ab/<sha256>.mp4`.
 
-        Durable when it returns. A file that is already there is kept if its bytes are right, which also
-        answers for a part that an earlier call has moved.
+        Durable when it returns, in a bucket confirmed. A file that is already there is kept if its bytes are
+        right, which also answers for a part that an earlier call has moved.
         """
         file_name = self.file_name(sha256, suffix)
-        target = self.out / file_name
-        with trouble("store", target):
-            if target.exists() and sha256_of(target) == sha256:
-                part.unlink(missing_ok=True)
-            else:
-                _fsync_file(part)
-                _make_folder(target.parent)
-                part.replace(target)
-            fsync_folder(target.parent)
+        self.storage.keep(part, file_name, sha256)
+        with trouble("remove", part):
             part.with_name(part.name + SIDECAR).unlink(missing_ok=True)
         return file_name
 
     def find(self, sha256: str) -> str | None:
         """The name, relative to OUT, of the stored video with this hash."""
-        return self._find(self.out / "videos" / sha256[:2], sha256)
+        return self.storage.find(f"videos/{_checked(SHA256, sha256)[:2]}", sha256)
+
+    def fetch(self, file_name: str) -> Path:
+        """A stored video as a file of this machine; `hand_over` it afterwards."""
+        return self.storage.fetch(file_name)
+
+    def hand_over(self, file_name: str) -> None:
+        """A stored video is in OUT, wherever that is."""
+        self.storage.hand_over(file_name)
 
     def file_name(self, sha256: str, suffix: str) -> str:
         """The name, relative to OUT, that `place` will give."""
@@ -65,7 +74,7 @@ class Store:
         name = f"rejected/{_checked(SHA256, sha256)}"
         target = self.out / name
         with trouble("store", target):
-            _make_folder(target.parent)
+            make_folder(target.parent)
             part.replace(target)
             part.with_name(part.name + SIDECAR).unlink(missing_ok=True)
         return name
@@ -97,14 +106,18 @@ class Store:
 
     def input_path(self, sha256: str) -> Path | None:
         """The kept image with this hash."""
-        name = self._find(self.out / "inputs", sha256)
-        return self.out / name if name else None
+        names = sorted((self.out / "inputs").glob(f"{_checked(SHA256, sha256)}.*"))
+        return names[0] if names else None
 
     def write_transcript(self, attempt_id: str, content: bytes) -> str:
         """Keep a response body; returns its file name below `transcripts/`."""
         name = f"{_checked(ATTEMPT_ID, attempt_id)}.sse"
         write_whole(self.out / "transcripts" / name, content)
         return name
+
+    def read_transcript(self, name: str | None) -> bytes | None:
+        """A kept response body; None where there is none."""
+        return self.storage.read(f"transcripts/{name}") if name else None
 
     @property
     def _parts(self) -> Path:
@@ -113,33 +126,9 @@ class Store:
     def _part_name(self, attempt_id: str, choice_idx: int) -> str:
         return f"{_checked(ATTEMPT_ID, attempt_id)}-{choice_idx:d}"
 
-    def _find(self, folder: Path, sha256: str) -> str | None:
-        _checked(SHA256, sha256)
-        names = sorted(path for path in folder.glob(f"{sha256}.*") if path.is_file())
-        return names[0].relative_to(self.out).as_posix() if names else None
-
-
-def sha256_of(path: Path) -> str:
-    """The sha256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
 
 def _checked(pattern: re.Pattern[str], text: str) -> str:
     """`text`, which becomes part of a path: our own ids and hashes only."""
     if not pattern.fullmatch(text):
         raise ValueError(f"{text!r} is not fit for a file name")
     return text
-
-
-def _fsync_file(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-
-
-def _make_folder(folder: Path) -> None:
-    """Make `folder`, durably; its parent may be new too."""
-    if folder.is_dir():
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    fsync_folder(folder.parent)

@@ -87,6 +87,11 @@ def prepare_file(path: Path, mounts: str | None = None) -> None:
     _sync_folder(path.parent)
 
 
+def is_on_network(path: Path) -> bool:
+    """Whether a path lies on a network file system, where a lock of this machine's guards nothing."""
+    return network_file_system(path, _read_mounts()) is not None
+
+
 def network_file_system(path: Path, mounts: str) -> str | None:
     """The type of the network file system a path lies on, None for a local one.
 

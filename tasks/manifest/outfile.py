@@ -13,7 +13,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from reelsweep.prompts.errors import OutError
-from reelsweep.tasks.manifest.beside import write_durably
+from reelsweep.tasks.storage.out import Out, as_out
 
 FORMAT_VERSION = 1
 NAME = "reelsweep.json"
@@ -47,20 +47,23 @@ class OutFacts(BaseModel):
         }
 
 
-def write_out(out: Path, facts: OutFacts) -> None:
+def write_out(out: Path | Out, facts: OutFacts) -> None:
     """Write `out/reelsweep.json` at once and for good. Raises TroubleError; the old one stays."""
-    write_durably(out / NAME, facts.model_dump_json(indent=2).encode() + b"\n")
+    as_out(out).write(NAME, _content(facts))
 
 
-def read_out(out: Path) -> OutFacts | None:
+def create_out(out: Out, facts: OutFacts) -> bool:
+    """Write it where there is none; whether this call did. Raises TroubleError."""
+    return out.create(NAME, _content(facts))
+
+
+def read_out(out: Path | Out) -> OutFacts | None:
     """What `out` says of itself; None when it is not an OUT yet.
 
     Raises OutError when the file is damaged or of a newer Reelsweep.
     """
-    path = out / NAME
-    try:
-        text = path.read_bytes()
-    except FileNotFoundError:
+    path, text = f"{out}/{NAME}", as_out(out).read(NAME)
+    if text is None:
         return None
     try:
         version = _Versioned.model_validate_json(text).format_version
@@ -82,6 +85,10 @@ def lock_out(out: Path) -> Generator[None]:
     with (out / ".manifest.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _content(facts: OutFacts) -> bytes:
+    return facts.model_dump_json(indent=2).encode() + b"\n"
 
 
 class _Versioned(BaseModel):

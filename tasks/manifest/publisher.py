@@ -13,7 +13,8 @@ from reelsweep.tasks.ledger.records import AttemptRecord, Line
 from reelsweep.tasks.manifest.beside import in_trouble
 from reelsweep.tasks.manifest.rows import SeedHonoured
 from reelsweep.tasks.manifest.settle import settle
-from reelsweep.tasks.manifest.write import PARQUET, Published, publish
+from reelsweep.tasks.manifest.write import FILES, PARQUET, Published, publish
+from reelsweep.tasks.storage.out import Out, as_out
 
 MIN_PAUSE_S = 2.0
 PAUSE_FACTOR = 50
@@ -26,8 +27,8 @@ class Publisher:
     Safe to call from several threads: `due` by the loop, `publish` in a thread of its own.
     """
 
-    def __init__(self, out: Path, clock: Callable[[], float]) -> None:
-        self.out = out
+    def __init__(self, out: Path | Out, clock: Callable[[], float]) -> None:
+        self.storage = as_out(out)
         self.last_s: float | None = None
         """How long the last publication took."""
         self._clock = clock
@@ -53,9 +54,12 @@ class Publisher:
         with self._lock:
             begun = self._clock()
             try:
-                return publish(
-                    self.out, lines(), attempts(), facts, seed_honoured=seed_honoured, settle_s=None
+                self.storage.bring(PARQUET)
+                published = publish(
+                    self.storage, lines(), attempts(), facts, seed_honoured=seed_honoured, settle_s=None
                 )
+                self.storage.publish(FILES)
+                return published
             finally:
                 ended = self._clock()
                 self.last_s = ended - begun
@@ -71,6 +75,7 @@ class Publisher:
     ) -> Published:
         """Publish at the end of the run: as `refresh`, then bring the files to rest."""
         published = self.refresh(lines, attempts, facts, seed_honoured=seed_honoured)
-        with self._lock, in_trouble(self.out):
-            settle([self.out / name for name in PARQUET])
+        desk = self.storage.desk
+        with self._lock, in_trouble(desk):
+            settle([desk / name for name in PARQUET], replaced=self.storage.hand_over)
         return published

@@ -10,43 +10,56 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 from reelsweep.prompts.errors import OutError
+from reelsweep.prompts.remote import is_remote
 from reelsweep.tasks.manifest.parquet import FACT
+from reelsweep.tasks.storage.objects import Objects
+from reelsweep.tasks.storage.remote import checked_url
 
 if TYPE_CHECKING:
     import pandas
 
 
 def read_manifest(out: str | Path) -> pandas.DataFrame:
-    """The manifest of `out`, `file_name` as absolute paths.
+    """The manifest of `out`, a folder or a URL, `file_name` as absolute paths or URLs.
 
     Dtypes are those of `columns.py`: `Int64`, `boolean`, `string`, float64, UTC instants.
     """
-    return _read(Path(out), "manifest.parquet", "file_name", "")
+    return _read(out, "manifest.parquet", "file_name", "")
 
 
 def read_attempts(out: str | Path) -> pandas.DataFrame:
-    """The attempts of `out`, `transcript` as absolute paths."""
-    return _read(Path(out), "attempts.parquet", "transcript", "transcripts")
+    """The attempts of `out`, `transcript` as absolute paths or URLs."""
+    return _read(out, "attempts.parquet", "transcript", "transcripts")
 
 
 def read_facts(out: str | Path) -> dict[str, str]:
     """What the manifest says of its run as a whole (table, versions, gateway, totals)."""
-    metadata = pq.read_metadata(_existing(Path(out), "manifest.parquet")).metadata or {}
+    metadata = pq.read_metadata(_existing(out, "manifest.parquet")).metadata or {}
     facts = {key.decode(): value.decode() for key, value in metadata.items()}
     return {key.removeprefix(FACT): facts[key] for key in sorted(facts) if key.startswith(FACT)}
 
 
-def _read(out: Path, name: str, paths: str, below: str) -> pandas.DataFrame:
+def _read(out: str | Path, name: str, paths: str, below: str) -> pandas.DataFrame:
     frame = pq.read_table(_existing(out, name)).to_pandas()
-    folder = (out / below).resolve()
+    folder = f"{_root(out)}/{below}".rstrip("/")
     frame[paths] = (f"{folder}/" + frame[paths]).astype(frame[paths].dtype)
     return frame
 
 
-def _existing(out: Path, name: str) -> Path:
-    path = out / name
-    if not path.is_file():
-        raise OutError(f"{out} has no {name}.", "Give the output folder of a run, or run the table first.")
-    return path
+def _root(out: str | Path) -> str:
+    return str(out).rstrip("/") if is_remote(str(out)) else str(Path(out).resolve())
+
+
+def _existing(out: str | Path, name: str) -> Path | pa.BufferReader:
+    """The file where it is a file, else its bytes, read in one piece: an object may be replaced meanwhile."""
+    if is_remote(str(out)):
+        content = Objects(checked_url(str(out))).read(name)
+        found = None if content is None else pa.BufferReader(content)
+    else:
+        found = path if (path := Path(out) / name).is_file() else None
+    if found is None:
+        raise OutError(f"{out} has no {name}.", "Give the output of a run, or run the table first.")
+    return found

@@ -18,7 +18,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 from reelsweep.prompts.errors import OutError
-from reelsweep.tasks.artifacts.store import sha256_of
+from reelsweep.tasks.artifacts.disk import sha256_of
 from reelsweep.tasks.ledger.records import (
     FINAL,
     AttemptRecord,

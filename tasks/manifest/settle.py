@@ -8,7 +8,7 @@ predecessor's pages (`regions.py`); here those are let go, in two steps that eve
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,8 +21,13 @@ SETTLE_S = 0.25
 """Between two replacements: far longer than a reader takes from the footer to the pages."""
 
 
-def settle(paths: Iterable[Path], pause_s: float = SETTLE_S) -> None:
-    """Bring every Parquet file of `paths` to what a first writing would have given, byte for byte."""
+def settle(
+    paths: Iterable[Path], pause_s: float = SETTLE_S, replaced: Callable[[str], None] = lambda _name: None
+) -> None:
+    """Bring every Parquet file of `paths` to what a first writing would have given, byte for byte.
+
+    `replaced` is told the name of a file after each step.
+    """
     waiting = [path for path in paths if not is_settled(path)]
     high = [path for path in waiting if (region := live_region(path)) and not region.is_low]
     for step, files in ((_lower, high), (_trim, waiting)):
@@ -32,6 +37,7 @@ def settle(paths: Iterable[Path], pause_s: float = SETTLE_S) -> None:
             step(path)
             replace_durably(path)
             sync_folder(path.parent)
+            replaced(path.name)
 
 
 def is_settled(path: Path) -> bool:

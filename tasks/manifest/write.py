@@ -20,6 +20,7 @@ from reelsweep.tasks.manifest.rows import SeedHonoured, attempt_row, manifest_ro
 from reelsweep.tasks.manifest.settle import SETTLE_S, settle
 from reelsweep.tasks.manifest.sink import Sink
 from reelsweep.tasks.manifest.totals import Totals
+from reelsweep.tasks.storage.out import Out, as_out
 
 PARQUET = ("attempts.parquet", "plan.parquet", "manifest.parquet", "metadata.parquet")
 FILES = (*PARQUET, "index.html")
@@ -40,7 +41,7 @@ class Published:
 
 
 def publish(
-    out: Path,
+    out: Path | Out,
     lines: Iterable[Line],
     attempts: Iterable[AttemptRecord],
     facts: Mapping[str, str],
@@ -48,7 +49,7 @@ def publish(
     seed_honoured: SeedHonoured | None = None,
     settle_s: float | None = SETTLE_S,
 ) -> Published:
-    """Write manifest, attempts, plan, metadata and page of `out` from the ledger's state.
+    """Write manifest, attempts, plan, metadata and page of `out` from the ledger's state, on its desk.
 
     `facts` about the run go into the Parquet key-value metadata as `reelsweep.<name>` and head the page
     (`table`, `gateway`, `gateway_kind`, `run_id`, `command` are shown where given). The caller holds OUT's
@@ -56,15 +57,17 @@ def publish(
     with `settle_s` None the files are left as a refresh leaves them, see `regions.py`.
     Raises TroubleError when the files cannot be written; the old ones are then as they were.
     """
-    with in_trouble(out), ExitStack() as parts:
-        out.mkdir(parents=True, exist_ok=True)
-        parts.callback(_discard, out)
-        totals = _write(out, lines, attempts, facts, seed_honoured)
+    storage = as_out(out)
+    desk = storage.desk
+    with in_trouble(desk), ExitStack() as parts:
+        desk.mkdir(parents=True, exist_ok=True)
+        parts.callback(_discard, desk)
+        totals = _write(storage, lines, attempts, facts, seed_honoured)
         for name in FILES:
-            replace_durably(out / name)
-        sync_folder(out)
+            replace_durably(desk / name)
+        sync_folder(desk)
         if settle_s is not None:
-            settle([out / name for name in PARQUET], settle_s)
+            settle([desk / name for name in PARQUET], settle_s)
     return Published(
         rows=totals.num_rows,
         counts=dict(totals.counts),
@@ -75,14 +78,14 @@ def publish(
 
 
 def _write(
-    out: Path,
+    storage: Out,
     lines: Iterable[Line],
     attempts: Iterable[AttemptRecord],
     facts: Mapping[str, str],
     seed_honoured: SeedHonoured | None,
 ) -> Totals:
     """Write and fsync every file under its neighbour's name."""
-    totals, page = Totals(), Page()
+    totals, page, out = Totals(), Page(), storage.desk
     with Sink(out / "manifest.parquet", MANIFEST) as manifest, Sink(out / "plan.parquet", PLAN) as plan:
         for line in lines:
             plan.add(plan_row(line))
@@ -94,7 +97,7 @@ def _write(
         full = {**facts, **totals.facts()}
         plan.finish(full)
         manifest.finish(full)
-    write_metadata(out, manifest.columns, full)
+    write_metadata(storage, manifest.columns, full)
     with Sink(out / "attempts.parquet", ATTEMPTS) as sink:
         for record in attempts:
             sink.add(attempt_row(record))
