@@ -10,19 +10,18 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
-from typing import Literal
+from typing import Any, Literal
 
+from reelsweep.prompts.duration import parse_duration
 from reelsweep.prompts.errors import SettingsError
 from reelsweep.prompts.pricing import Price
 from reelsweep.prompts.request import Output
+from reelsweep.prompts.sweep import Sweep
+from reelsweep.prompts.sweepfile import read_sweep
 from reelsweep.tasks.gateway.client import Times
 from reelsweep.tasks.purchase.context import Policy
 
 DEFAULT_KEY_ENV = "REELSWEEP_API_KEY"
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|min|h)?")
-_UNITS_S = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
-
-
 _LEAST = {
     "concurrency": 1,
     "max_attempts": 1,
@@ -47,6 +46,7 @@ class RunOptions:
     seeds: str | None = None
     samples: int | None = None
     grid: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    sweep: Sweep = field(default_factory=Sweep)
     concurrency: int | None = None
     """None is `auto`."""
     rpm: float | None = None
@@ -120,10 +120,10 @@ def parse_seconds(name: str, text: str | float | None) -> float | None:
     """`90`, `90s`, `15m`, `1h` as seconds."""
     if text is None:
         return None
-    found = _DURATION.fullmatch(str(text).strip())
-    if not found or float(found[1]) <= 0:
-        raise SettingsError(f"--{name}: got {text!r}, expected a time such as 90, 90s, 15m or 1h.")
-    return float(found[1]) * _UNITS_S[found[2]]
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise SettingsError(f"--{name}: {error}.") from None
 
 
 def parse_concurrency(value: int | str | None) -> int | None:
@@ -170,3 +170,8 @@ def parse_grid(
         return tuple((column, tuple(str(value) for value in values)) for column, values in items.items())
     pairs = parse_pairs("grid", items)
     return tuple((column, tuple(part.strip() for part in text.split(","))) for column, text in pairs.items())
+
+
+def parse_sweep(source: str | Mapping[str, Any] | None) -> Sweep:
+    """The sweep in a file or a mapping; one that varies nothing where there is none."""
+    return Sweep() if source is None else read_sweep(source)

@@ -15,8 +15,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from reelsweep.flows.grid import Grid, grid_of
 from reelsweep.flows.models import listed_models, model_warnings
 from reelsweep.flows.prepare import Prepared
+from reelsweep.flows.replay import replayable
+from reelsweep.prompts.plan import Plan
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.ledger.records import Standing
 
@@ -55,10 +58,23 @@ class Preview:
     cost_high_usd: float | None
     eta_s: float | None
     warnings: tuple[str, ...]
+    grid: Grid | None
+    """Axes and how they meet, where a sweep or a grid varies the rows."""
 
     def as_json(self) -> dict[str, Any]:
         """The object `plan --json` prints."""
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the ledger knows of the plan's generations."""
+
+    standings: Mapping[str, Standing]
+    elsewhere: frozenset[str]
+    """Paid for at other gateways."""
+    replayable: frozenset[str]
+    """Of unknown fate, and asked for again under their keys."""
 
 
 @dataclass(slots=True)
@@ -71,8 +87,8 @@ class _Sums:
 
 async def preview(prepared: Prepared) -> Preview:
     """Expand the plan and hold it against the ledger."""
-    standings, elsewhere = await _standings(prepared)
-    sums = _sum(prepared, standings, elsewhere)
+    known = await _look_up(prepared)
+    sums = _sum(prepared, known)
     plan, price = prepared.plan, prepared.price
     concurrency = prepared.options.concurrency or 4
     return Preview(
@@ -98,7 +114,17 @@ async def preview(prepared: Prepared) -> Preview:
         cost_low_usd=None if price is None else sums.low_musd / 1e6,
         cost_high_usd=None if price is None else sums.high_musd / 1e6,
         eta_s=None if prepared.is_sandbox else sums.to_make / concurrency * TYPICAL_S,
-        warnings=(*plan.warnings, *await _about_models(prepared)),
+        grid=grid_of(plan) if isinstance(plan, Plan) else None,
+        warnings=(*plan.warnings, *_about_replays(known), *await _about_models(prepared)),
+    )
+
+
+def _about_replays(known: _Known) -> tuple[str, ...]:
+    if not known.replayable:
+        return ()
+    return (
+        f"{len(known.replayable)} rows of unknown fate are asked for again: the gateway's profile says that"
+        " it sells once for a key.",
     )
 
 
@@ -112,15 +138,17 @@ async def _about_models(prepared: Prepared) -> tuple[str, ...]:
     return tuple(model_warnings(prepared.profile, models, listed, today))
 
 
-async def _standings(prepared: Prepared) -> tuple[Mapping[str, Standing], frozenset[str]]:
-    """Where rows stand here, and what is paid for at other gateways; nothing when no ledger exists."""
+async def _look_up(prepared: Prepared) -> _Known:
+    """What the ledger knows; nothing when there is none."""
     ledger = await asyncio.to_thread(_open_if_there, prepared.ledger_url)
     if ledger is None:
-        return {}, frozenset()
+        return _Known({}, frozenset(), frozenset())
     try:
         out_id = prepared.facts.out_id if prepared.facts else ""
         here = await ledger.standings(prepared.gateway, None, out_id)
-        return here, await ledger.paid_elsewhere(prepared.gateway)
+        elsewhere = await ledger.paid_elsewhere(prepared.gateway)
+        key_ttl_s = prepared.profile.key_ttl_s
+        return _Known(here, elsewhere, await replayable(ledger, out_id, here, key_ttl_s, datetime.now(UTC)))
     finally:
         ledger.close()
 
@@ -131,7 +159,7 @@ def _open_if_there(url: str) -> Ledger | None:
     return Ledger.open(url)
 
 
-def _sum(prepared: Prepared, standings: Mapping[str, Standing], elsewhere: frozenset[str]) -> _Sums:
+def _sum(prepared: Prepared, known: _Known) -> _Sums:
     sums = _Sums(Counter())
     seen: set[str] = set()
     to_make, limit = array("Q"), prepared.options.limit
@@ -139,11 +167,12 @@ def _sum(prepared: Prepared, standings: Mapping[str, Standing], elsewhere: froze
         if fingerprint in seen:
             continue
         seen.add(fingerprint)
-        standing = standings.get(fingerprint)
+        standing = known.standings.get(fingerprint)
         kind = kind_of(standing)
         sums.kinds[kind] += 1
-        sums.kinds["elsewhere"] += standing is None and fingerprint in elsewhere
+        sums.kinds["elsewhere"] += standing is None and fingerprint in known.elsewhere
         is_made = _is_made(kind, prepared) or _may_be_resubmitted(standing, prepared)
+        is_made = is_made or fingerprint in known.replayable
         if is_made and (limit is None or len(to_make) < limit):
             to_make.append(ordinal)
     sums.to_make = len(to_make)

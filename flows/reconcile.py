@@ -103,15 +103,14 @@ async def _left_alone(run: OpenRun) -> list[AttemptRecord]:
     if not {"hold", "fetch", "recover"}.intersection(steps.values()):
         return []
     planned = frozenset(run.prepared.plan.fingerprints())
-    return [
-        attempt
-        for attempt in await run.context.ledger.unfinished(run.context.out_id)
-        if (steps.get(attempt.request_fingerprint) == "hold" and attempt.transcript)
-        or (
-            steps.get(attempt.request_fingerprint) in ("fetch", "recover")
-            and attempt.request_fingerprint not in planned
-        )
-    ]
+
+    def is_left(attempt: AttemptRecord) -> bool:
+        fingerprint = attempt.request_fingerprint
+        if steps.get(fingerprint) == "hold":
+            return attempt.transcript is not None and fingerprint not in run.replayable
+        return steps.get(fingerprint) in ("fetch", "recover") and fingerprint not in planned
+
+    return [a for a in await run.context.ledger.unfinished(run.context.out_id) if is_left(a)]
 
 
 async def _reconcile(context: RunContext, attempt: AttemptRecord, spec: GenerationSpec) -> str:

@@ -16,12 +16,16 @@ from array import array
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import chain, islice
 from pathlib import Path
 
+from reelsweep.flows.access import SANDBOX
+from reelsweep.flows.gate import demand_key
 from reelsweep.flows.planned import plan_rows
-from reelsweep.flows.prepare import SANDBOX, Prepared, gateway_door
+from reelsweep.flows.prepare import Prepared, gateway_door
+from reelsweep.flows.replay import replayable
 from reelsweep.prompts.errors import OutError, SettingsError
 from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.artifacts.probe import Prober
@@ -50,6 +54,8 @@ class OpenRun:
     """Fingerprints whose prompt, model and seed are paid for under other parameters: `--rebuy` buys them."""
     expiring: tuple[str, ...] = ()
     """Fingerprints that are paid for and whose link says when it dies, the soonest first."""
+    replayable: frozenset[str] = frozenset()
+    """Fingerprints of unknown fate whose key the gateway still knows: asked for again by themselves."""
 
     @property
     def run_id(self) -> str:
@@ -117,7 +123,7 @@ class OpenRun:
             case "none":
                 return options.retry_failed and standing.status == "failed"
             case "hold":
-                return options.on_unknown == "resubmit"
+                return options.on_unknown == "resubmit" or fingerprint in self.replayable
             case _:
                 return True
 
@@ -126,8 +132,9 @@ class OpenRun:
 async def open_run(prepared: Prepared) -> AsyncGenerator[OpenRun]:
     """Open a run for the block: what it holds (lock, lease, servers, workers) is given back at its end.
 
-    Raises OutError for an OUT or a ledger that does not fit, TroubleError for a disk or database that fails.
+    Raises UsageError without a key, OutError for an OUT or a ledger that does not fit, TroubleError for a disk or database that fails.
     """
+    demand_key(prepared)
     run_id = uuid.uuid4().hex
     async with AsyncExitStack() as stack:
         prepared = await _with_sandbox(prepared, stack)
@@ -163,6 +170,9 @@ async def open_run(prepared: Prepared) -> AsyncGenerator[OpenRun]:
             standings=standings,
             held_back=held_back,
             expiring=await _expiring(ledger, facts.out_id, standings),
+            replayable=await replayable(
+                ledger, facts.out_id, standings, prepared.profile.key_ttl_s, datetime.now(UTC)
+            ),
         )
 
 

@@ -22,6 +22,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from reelsweep.prompts.duration import parse_duration
 from reelsweep.prompts.errors import SettingsError
 from reelsweep.prompts.fingerprint import base_url as normal_base_url
 from reelsweep.prompts.fingerprint import gateway_name
@@ -59,6 +60,29 @@ class ModelFacts(_Frozen):
     end_of_life: date | None = None
 
 
+class Idempotency(_Frozen):
+    """Whether a POST whose key was sent before gets the first one's job, and sells none; and how long."""
+
+    honoured: bool = False
+    ttl: float | None = None
+    """Seconds from a key's first POST; written as `24h` too."""
+
+    @field_validator("ttl", mode="before")
+    @classmethod
+    def _as_seconds(cls, ttl: object) -> float | None:
+        if ttl is None:
+            return None
+        if isinstance(ttl, bool) or not isinstance(ttl, str | int | float):
+            raise ValueError(f"got {ttl!r}, expected a time such as 24h")
+        return parse_duration(ttl)
+
+    @model_validator(mode="after")
+    def _has_end(self) -> Idempotency:
+        if self.honoured and self.ttl is None:
+            raise ValueError("got honoured without ttl, expected how long a key is remembered, such as 24h")
+        return self
+
+
 class Profile(_Frozen):
     """One gateway. Only `base_url` is needed."""
 
@@ -86,6 +110,7 @@ class Profile(_Frozen):
     """The wait before another pass where no account was free."""
     stream_errors_free: bool = False
     """The gateway does not bill a request whose stream ends in an error."""
+    idempotency: Idempotency = Idempotency()
 
     @model_validator(mode="before")
     @classmethod
@@ -121,6 +146,11 @@ class Profile(_Frozen):
                 f"got {template!r}, expected an address with {{task_id}}, as {{origin}}/tasks/{{task_id}}"
             )
         return template
+
+    @property
+    def key_ttl_s(self) -> float | None:
+        """How long the gateway sells once for one idempotency key; None where it does not say so."""
+        return self.idempotency.ttl if self.idempotency.honoured else None
 
     def respell(self, payload: Mapping[str, Json]) -> dict[str, Json]:
         """The request as this gateway wants it said; without size and seconds, unchanged. Pure."""

@@ -23,6 +23,7 @@ from reelsweep.tasks.ledger.standing import (
     derive,
     is_definite,
     is_purchase,
+    key_sent_at,
     open_key,
     purchase_key,
     why_not,
@@ -57,9 +58,9 @@ def claim(conn: Connection, wish: Wish) -> Claim | Declined:
 
     Raises LookupError for a generation that no plan asked for.
     """
-    written = conn.execute(_WRITTEN, {"b_attempt": wish.attempt_id}).mappings().one_or_none()
+    written = conn.execute(_WRITTEN, {"b_attempt": wish.attempt_id}).one_or_none()
     if written is not None:
-        return Claim(**written)
+        return _claim_again(conn, written)
     generation = _generation(conn, wish.gateway, wish.request.request_fingerprint)
     traces = read_traces(conn, generation.generation_id)
     refusal = _obstacle(conn, wish, traces) or _reserve(conn, wish)
@@ -127,10 +128,19 @@ def _obstacle(conn: Connection, wish: Wish, traces: Sequence[Trace]) -> Refusal 
     request = wish.request
     if not may_send(conn, request.run_id, wish.uptime_s):
         return "lease_lost"
-    reason = why_not(traces, request.allow, request.max_purchases)
+    reason = why_not(traces, request.allow | _allow_replay(wish, traces), request.max_purchases)
     if reason is None and not _key(wish, traces).fits:
         return "body_changed"
     return reason
+
+
+def _allow_replay(wish: Wish, traces: Sequence[Trace]) -> frozenset[Literal["unknown"]]:
+    """Leave to ask again where the gateway still knows the key: for the same bytes it gives the first job."""
+    ttl_s, pending = wish.request.key_ttl_s, open_key(traces)
+    if ttl_s is None or pending is None or pending.body_sha256 != wish.request.body_sha256:
+        return frozenset()
+    age_s = (wish.now - key_sent_at(traces, pending.idempotency_key)).total_seconds()
+    return frozenset({"unknown"} if 0 <= age_s < ttl_s else ())
 
 
 def _reserve(conn: Connection, wish: Wish) -> Refusal | None:
@@ -172,15 +182,29 @@ def _write_intent(conn: Connection, wish: Wish, generation_id: int, traces: Sequ
         gateway_task_id=None,
         status_url=None,
         completion_id=None,
+        sent_at=wish.now,
     )
     purchase_idx = sum(is_purchase(earlier) for earlier in traces)
     conn.execute(_INTENT, _intent(wish, generation_id, trace, purchase_idx))
     write_generation(conn, generation_id, derive((*traces, trace)), run_id=request.run_id)
+    return _claim(trace, purchase_idx, traces)
+
+
+def _claim_again(conn: Connection, written: Any) -> Claim:
+    """The claim as it was given when this attempt was written."""
+    traces = read_traces(conn, written.generation_id)
+    (trace,) = (trace for trace in traces if trace.attempt_id == written.attempt_id)
+    return _claim(trace, written.purchase_idx, traces[: trace.attempt_idx])
+
+
+def _claim(trace: Trace, purchase_idx: int, earlier: Sequence[Trace]) -> Claim:
+    pending = open_key(earlier)
     return Claim(
         attempt_id=trace.attempt_id,
         purchase_idx=purchase_idx,
         attempt_idx=trace.attempt_idx,
         idempotency_key=trace.idempotency_key,
+        is_replay=pending is not None and pending.idempotency_key == trace.idempotency_key,
     )
 
 
@@ -231,9 +255,9 @@ def _nothing(trace: Trace) -> int | None:
 
 
 _UNKNOWN = {"state": "unknown", "status": "unknown", "billed": "maybe"}
-_WRITTEN = select(
-    attempts.c.attempt_id, attempts.c.purchase_idx, attempts.c.attempt_idx, attempts.c.idempotency_key
-).where(attempts.c.attempt_id == bindparam("b_attempt"))
+_WRITTEN = select(attempts.c.attempt_id, attempts.c.generation_id, attempts.c.purchase_idx).where(
+    attempts.c.attempt_id == bindparam("b_attempt")
+)
 _GENERATION = select(generations.c.generation_id, generations.c.run_id, generations.c.skipped).where(
     generations.c.gateway == bindparam("b_gateway"),
     generations.c.request_fingerprint == bindparam("b_fingerprint"),

@@ -107,6 +107,8 @@ class ClaimRequest:
     prefect_task_run_id: str | None = None
     new_key: bool = False
     """The profile changed the body since the last attempt: take a new idempotency key."""
+    key_ttl_s: float | None = None
+    """How long the gateway sells once for one key: an unknown that young may be asked again with no leave."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +120,8 @@ class Claim:
     purchase_idx: int
     attempt_idx: int
     idempotency_key: str
+    is_replay: bool = False
+    """The key was sent before, and what came of that is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +156,8 @@ class Answer:
     transcript: str | None = None
     """File name below OUT/transcripts."""
     wire_sha256: str | None = None
+    key_ttl_s: float | None = None
+    """How long the gateway sells once for one key: POSTs under it within that time are one sale."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

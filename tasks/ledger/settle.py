@@ -17,7 +17,7 @@ from reelsweep.tasks.gateway.outcome import Billed, Outcome
 from reelsweep.tasks.ledger.entries import Entry, change, read_entry
 from reelsweep.tasks.ledger.records import Answer, ManifestStatus, ResultRecord
 from reelsweep.tasks.ledger.schema import results
-from reelsweep.tasks.ledger.standing import State, Trace, is_success
+from reelsweep.tasks.ledger.standing import State, Trace, is_definite, is_refunded, is_success
 from sqlalchemy import Connection, Update, bindparam, insert, select, update
 
 _FETCHED_LATER: frozenset[ManifestStatus] = frozenset({"in_progress", "failed_to_download"})
@@ -57,8 +57,8 @@ def answer(conn: Connection, attempt_id: str, answer: Answer, now: datetime) -> 
     if state == "surplus" and _is_paid_already(entry, answer):
         values |= {"billed": "no", **_money_columns(entry.trace, "no", None)}
     after = change(conn, entry, values, keep_claim=state == "answered")
-    if state == "answered":
-        _refund_same_sale(conn, after)
+    if is_definite(after.trace) and not is_refunded(after.trace):
+        _refund_same_sale(conn, after, answer.key_ttl_s)
     _erase_when_done(conn, after)
 
 
@@ -174,27 +174,33 @@ def _promote_surplus(conn: Connection, entry: Entry) -> Entry:
 def _is_paid_already(entry: Entry, answer: Answer) -> bool:
     """Whether the gateway gave the same job twice for one key: one sale, settled with the other attempt."""
     outcome = answer.outcome
-    jobs = {outcome.task_id or entry.trace.gateway_task_id, outcome.completion_id} - {None}
-    return any(
-        _is_same_sale(trace, entry.trace.idempotency_key, jobs)
-        for trace in entry.others
-        if _has_result(trace)
+    sale = replace(
+        entry.trace,
+        gateway_task_id=outcome.task_id or entry.trace.gateway_task_id,
+        completion_id=outcome.completion_id,
     )
+    return any(_is_same_sale(trace, sale, answer.key_ttl_s) for trace in entry.others if _has_result(trace))
 
 
-def _refund_same_sale(conn: Connection, entry: Entry) -> None:
-    """An earlier POST under this key, cut after it named the same job, is this sale and no other."""
-    jobs = {entry.trace.gateway_task_id, entry.trace.completion_id} - {None}
+def _refund_same_sale(conn: Connection, entry: Entry, key_ttl_s: float | None) -> None:
+    """An earlier POST under this key whose fate is not known may be this sale and no other."""
+    sale = entry.trace
     for trace in entry.others:
-        if trace.state == "unknown" and _is_same_sale(trace, entry.trace.idempotency_key, jobs):
+        if trace.state == "unknown" and _is_same_sale(trace, sale, key_ttl_s):
             rival = replace(entry, trace=trace)
             entry = change(
                 conn, rival, {"billed": "no", **_money_columns(trace, "no", None)}, keep_claim=True
             )
 
 
-def _is_same_sale(trace: Trace, key: str, jobs: Set[str | None]) -> bool:
-    return trace.idempotency_key == key and bool({trace.gateway_task_id, trace.completion_id} & jobs)
+def _is_same_sale(trace: Trace, sale: Trace, key_ttl_s: float | None) -> bool:
+    """One key, and the same job by its name or by what the gateway says of its keys."""
+    if trace.idempotency_key != sale.idempotency_key:
+        return False
+    jobs = {sale.gateway_task_id, sale.completion_id} - {None}
+    apart_s = abs((sale.sent_at - trace.sent_at).total_seconds())
+    is_remembered = key_ttl_s is not None and apart_s < key_ttl_s
+    return is_remembered or bool({trace.gateway_task_id, trace.completion_id} & jobs)
 
 
 def _erase_when_done(conn: Connection, entry: Entry) -> None:

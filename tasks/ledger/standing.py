@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from reelsweep.tasks.gateway.outcome import Billed
@@ -46,6 +47,7 @@ class Trace:
     gateway_task_id: str | None
     status_url: str | None
     completion_id: str | None
+    sent_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +208,11 @@ def open_key(attempts: Sequence[Trace]) -> Trace | None:
         if is_definite(trace) and not is_refunded(trace):
             return None
     return None
+
+
+def key_sent_at(attempts: Sequence[Trace], key: str) -> datetime:
+    """When a key was first sent; a gateway that remembers keys counts from then. Raises ValueError: never."""
+    return min(trace.sent_at for trace in attempts if trace.idempotency_key == key)
 
 
 def is_definite(trace: Trace) -> bool:

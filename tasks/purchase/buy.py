@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import httpx
@@ -31,6 +31,8 @@ class Bought:
 
     end: RowEnd
     again: bool = False
+    is_running: bool = False
+    """The job that the key has bought is not over: ask again after a pause."""
 
 
 async def buy(
@@ -55,6 +57,8 @@ async def buy(
         context.heard()
     if not exchange.sent:
         return await _never_left(context, claim, outcome, sent_at)
+    if claim.is_replay and context.profile.key_ttl_s is not None and outcome.http_status == 409:
+        return await _still_running(spec, context, claim, outcome)
     if outcome.retry == "backoff" and outcome.billed == "no":
         context.throttled(spec.model, sent_at, outcome.retry_after_s)
         return Bought(end=await conclude(spec, context, claim.attempt_id, outcome, exchange.tape), again=True)
@@ -65,7 +69,7 @@ async def buy(
     end = await conclude(spec, context, claim.attempt_id, outcome, exchange.tape)
     if outcome.status == "stopped":
         _stop_for(spec.model, context, outcome)
-    return Bought(end=end, again=end.status == "unknown" and context.policy.on_unknown == "resubmit")
+    return Bought(end=end, again=end.status == "unknown" and context.asks_again)
 
 
 async def _post(
@@ -106,6 +110,13 @@ async def _post(
         on_seen,
         stream_s=context.policy.times.stream_s,
     )
+
+
+async def _still_running(spec: GenerationSpec, context: RunContext, claim: Claim, outcome: Outcome) -> Bought:
+    """409: the key's first job runs. This POST sold nothing and says nothing of how that one ends."""
+    running = replace(outcome, status="failed", retry="backoff", billed="no")
+    end = await conclude(spec, context, claim.attempt_id, running)
+    return Bought(end=replace(end, status="unknown", unbilled=False), again=True, is_running=True)
 
 
 async def _interrupted(spec: GenerationSpec, context: RunContext, claim: Claim, exchange: Exchange) -> None:

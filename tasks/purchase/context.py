@@ -118,6 +118,11 @@ class RunContext:
                 return None
             return self._limiter(self._canaries, model, self.policy.canary, None)
 
+    @property
+    def asks_again(self) -> bool:
+        """Whether a row of unknown fate may be sent again: by the user's word, or the gateway's."""
+        return self.policy.on_unknown == "resubmit" or self.profile.key_ttl_s is not None
+
     def stop_of(self, model: str) -> Stop | None:
         """Why this model gets nothing more, or None."""
         return self.stopped or self._model_stops.get(model)

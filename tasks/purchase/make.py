@@ -15,6 +15,7 @@ from reelsweep.prompts.errors import TroubleError, UsageError
 from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.gateway.limiter import LimiterClosed
 from reelsweep.tasks.ledger.records import Claim, ClaimRequest, Declined, Standing
+from reelsweep.tasks.purchase.ask import FIRST_PAUSE_S
 from reelsweep.tasks.purchase.buy import Bought, buy
 from reelsweep.tasks.purchase.context import RunContext
 from reelsweep.tasks.purchase.ends import RowEnd, end_of_standing
@@ -45,7 +46,7 @@ async def make(spec: GenerationSpec, context: RunContext, prefect_ids: PrefectId
 
 async def _make(spec: GenerationSpec, context: RunContext, prefect_ids: PrefectIds) -> RowEnd:
     standing = context.standings.get(spec.request_fingerprint)
-    give_up_at = context.clock() + context.policy.give_up_s
+    give_up_at, pause_s = context.clock() + context.policy.give_up_s, FIRST_PAUSE_S
     while True:
         end = await _without_sending(spec, context, standing)
         if end is not None:
@@ -58,14 +59,17 @@ async def _make(spec: GenerationSpec, context: RunContext, prefect_ids: PrefectI
             case RowEnd():
                 return step
             case Declined():
-                standing = step.standing
-                end = await _declined(spec, step, context)
+                asked, standing = standing, step.standing
+                end = await _declined(spec, step, context, asked)
                 if end is not None:
                     return end
-            case Bought(end=end, again=again):
-                if not again or context.clock() >= give_up_at:
-                    return end
+            case Bought():
+                if not step.again or context.clock() >= give_up_at:
+                    return step.end
                 standing = None
+                if step.is_running:
+                    await context.stopped_within(pause_s)
+                    pause_s = min(2 * pause_s, context.policy.poll_s)
 
 
 async def _without_sending(
@@ -83,7 +87,7 @@ async def _without_sending(
         case "fetch" | "recover":
             return await _finish(spec, context, standing)
         case "hold":
-            return None if _resubmits(context) else end_of_standing(standing)
+            return None if context.asks_again else end_of_standing(standing)
         case "wait":
             return await _wait_for_other_run(spec, context)
 
@@ -98,7 +102,7 @@ async def _finish(spec: GenerationSpec, context: RunContext, standing: Standing)
     if standing.next_step == "fetch":
         return await fetch_again(spec, context, _attempt_of(standing))
     end = await recover(spec, context, _attempt_of(standing))
-    return None if end.status == "unknown" and _resubmits(context) else end
+    return None if end.status == "unknown" and context.asks_again else end
 
 
 async def _send(
@@ -155,19 +159,25 @@ async def _claim(
         allow=frozenset(
             [
                 *(["failed_billed"] if policy.retry_failed else []),
-                *(["unknown"] if _resubmits(context) else []),
+                *(["unknown"] if policy.on_unknown == "resubmit" else []),
             ]
         ),
         max_purchases=policy.max_purchases,
         prefect_flow_run_id=prefect_ids[0],
         prefect_task_run_id=prefect_ids[1],
         new_key=new_key,
+        key_ttl_s=context.profile.key_ttl_s,
     )
     return await context.ledger.claim(context.gateway, request)
 
 
-async def _declined(spec: GenerationSpec, declined: Declined, context: RunContext) -> RowEnd | None:
-    """The end of a row whose claim was declined; None: look again where it stands."""
+async def _declined(
+    spec: GenerationSpec, declined: Declined, context: RunContext, asked: Standing | None
+) -> RowEnd | None:
+    """The end of a row whose claim was declined; None: look again where it stands.
+
+    `asked` is where it stood before: what was recovered then in vain is not recovered again.
+    """
     match declined.reason:
         case "claimed" if declined.standing.next_step == "wait":
             return None
@@ -180,6 +190,8 @@ async def _declined(spec: GenerationSpec, declined: Declined, context: RunContex
             return _lease_lost(context)
         case "max_purchases":
             return end_of_standing(declined.standing)  # what could be asked for was asked before
+        case "unknown" if asked is not None and _is_same(asked, declined.standing):
+            return end_of_standing(declined.standing)
         case "final" | "unknown" | "failed_billed" | "max_posts" | "body_changed":
             if declined.standing.next_step in ("fetch", "recover", "wait"):
                 return None
@@ -217,8 +229,8 @@ async def _standing_after_other_run(spec: GenerationSpec, context: RunContext) -
     raise LimiterClosed
 
 
-def _resubmits(context: RunContext) -> bool:
-    return context.policy.on_unknown == "resubmit"
+def _is_same(asked: Standing, standing: Standing) -> bool:
+    return (asked.next_step, asked.attempt_id) == ("recover", standing.attempt_id)
 
 
 def _attempt_of(standing: Standing) -> str:

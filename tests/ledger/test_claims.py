@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -241,3 +242,73 @@ async def test_two_gateways_sell_the_same_request_apart(database: Any, make: Any
     second = await ledger.claim("other", make.request())
     assert isinstance(second, Claim)
     assert second.idempotency_key != first.idempotency_key
+
+
+async def test_a_young_key_is_asked_again_where_the_gateway_honours_it(database: Any, make: Any) -> None:
+    """Unknown, the same bytes, within the time the gateway remembers: the same key, counted and reserved."""
+    ledger = await make.start(database.open())
+    first = await make.buy(ledger, key_ttl_s=60)
+    await ledger.answer(first.attempt_id, make.cut())
+    database.clock.pass_time(59)
+    again = await make.buy(ledger, key_ttl_s=60)
+    assert (again.idempotency_key, again.purchase_idx) == (first.idempotency_key, 1)
+    assert (first.is_replay, again.is_replay) == (False, True)
+    spend = await ledger.spend()
+    assert (spend.open_musd, spend.held_musd) == (100, 100)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "other"),
+    [
+        (60, {"key_ttl_s": 60}),
+        (-5, {"key_ttl_s": 60}),
+        (1, {"key_ttl_s": 60, "body_sha256": "another"}),
+        (1, {"key_ttl_s": None}),
+    ],
+    ids=["too old", "clock set back", "other bytes", "not honoured"],
+)
+async def test_a_key_that_may_be_forgotten_is_not_asked_again(
+    seconds: float, other: dict[str, Any], database: Any, make: Any
+) -> None:
+    """What might be a second sale is held."""
+    ledger = await make.start(database.open())
+    await ledger.answer((await make.buy(ledger)).attempt_id, make.cut())
+    database.clock.now += timedelta(seconds=seconds)
+    declined = await ledger.claim(make.gateway, make.request(**other))
+    assert isinstance(declined, Declined)
+    assert declined.reason == "unknown"
+
+
+async def test_a_keys_time_counts_from_its_first_post(database: Any, make: Any) -> None:
+    """Asking again does not make the gateway remember longer."""
+    ledger = await make.start(database.open())
+    for _ in range(2):
+        claim = await make.buy(ledger, key_ttl_s=60, max_purchases=9)
+        await ledger.answer(claim.attempt_id, make.cut())
+        database.clock.pass_time(40)
+    declined = await ledger.claim(make.gateway, make.request(key_ttl_s=60, max_purchases=9))
+    assert isinstance(declined, Declined)
+    assert declined.reason == "unknown"
+
+
+async def test_a_definite_answer_is_not_asked_for_again(database: Any, make: Any) -> None:
+    """A gateway that said its generation failed would sell the next one under another key: it is held."""
+    ledger = await make.start(database.open())
+    claim = await make.buy(ledger, key_ttl_s=60)
+    await ledger.answer(claim.attempt_id, make.cut(status="failed", retry="resubmit_once"))
+    declined = await ledger.claim(make.gateway, make.request(key_ttl_s=60))
+    assert isinstance(declined, Declined)
+    assert declined.reason == "unknown"
+
+
+async def test_a_refund_under_a_replayed_key_leaves_the_first_post_unknown(database: Any, make: Any) -> None:
+    """409 or 429 says nothing about the first POST: still held, still its key, no purchase more."""
+    ledger = await make.start(database.open())
+    first = await make.buy(ledger, key_ttl_s=60)
+    await ledger.answer(first.attempt_id, make.cut())
+    for _ in range(3):
+        again = await make.buy(ledger, key_ttl_s=60)
+        await ledger.answer(again.attempt_id, make.throttled())
+        assert (again.idempotency_key, again.is_replay) == (first.idempotency_key, True)
+    standing = await make.standing(ledger)
+    assert (standing.status, standing.next_step, standing.num_purchases) == ("unknown", "hold", 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -316,3 +317,41 @@ async def test_an_attempt_nobody_knows_is_an_error(database: Any, make: Any) -> 
         await ledger.answer("nope", make.success())
     with pytest.raises(LookupError):
         await ledger.attempt("nope")
+
+
+@pytest.mark.parametrize(("ttl_s", "used"), [(60.0, 80), (1.0, 180), (None, 180)])
+async def test_posts_under_one_key_are_one_sale_while_the_gateway_remembers_it(
+    ttl_s: float | None, used: int, database: Any, make: Any
+) -> None:
+    """The first POST's reservation is given back by the answer to the second; too late, it stays held."""
+    ledger = await make.start(database.open())
+    first = await make.buy(ledger)
+    await ledger.answer(first.attempt_id, make.cut())
+    database.clock.pass_time(5)
+    again = await make.buy(ledger, allow=frozenset({"unknown"}))
+    await ledger.answer(again.attempt_id, replace(make.success(), key_ttl_s=ttl_s))
+    assert (await ledger.spend()).used_musd == used
+
+
+async def test_a_replayed_failure_ends_the_first_post_too(database: Any, make: Any) -> None:
+    """What the gateway says again under the key is its answer to both: nothing is held, nothing bought."""
+    ledger = await make.start(database.open())
+    first = await make.buy(ledger)
+    await ledger.answer(first.attempt_id, make.cut())
+    again = await make.buy(ledger, key_ttl_s=60)
+    await ledger.answer(again.attempt_id, replace(make.no_video(), key_ttl_s=60))
+    standing = await make.standing(ledger)
+    assert (standing.status, standing.next_step, standing.num_purchases) == ("failed", "none", 1)
+    assert (await ledger.spend()).used_musd == 80
+
+
+async def test_the_first_answer_comes_after_the_second(database: Any, make: Any) -> None:
+    """Late, and of the same sale: kept as surplus, and not paid for twice."""
+    ledger = await make.start(database.open())
+    first = await make.buy(ledger)
+    await ledger.cut("run")
+    again = await make.buy(ledger, key_ttl_s=60)
+    await ledger.answer(again.attempt_id, replace(make.success(), key_ttl_s=60))
+    await ledger.answer(first.attempt_id, replace(make.success(), key_ttl_s=60))
+    assert (await ledger.attempt(first.attempt_id)).state == "surplus"
+    assert (await ledger.spend()).used_musd == 80

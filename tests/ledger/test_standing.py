@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -36,6 +37,7 @@ _TRACE = Trace(
     gateway_task_id=None,
     status_url=None,
     completion_id=None,
+    sent_at=datetime(2025, 6, 1, tzinfo=UTC),
 )
 _PAID: dict[str, Any] = {"billed": "yes", "reserved_musd": 0, "cost_musd": 80}
 _FREE: dict[str, Any] = {"billed": "no", "reserved_musd": 0}
