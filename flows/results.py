@@ -9,10 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from prefect.serializers import JSONSerializer, prefect_json_object_decoder, prefect_json_object_encoder
+from reelsweep.flows.reproducing import Reproduction
 from reelsweep.flows.summary import RunStopped, RunSummary
 from reelsweep.prompts.errors import ReelsweepError, StopError, TroubleError, UsageError
 
 SUMMARY, STOPPED, ERROR = "reelsweep_summary", "reelsweep_stopped", "reelsweep_error"
+REPRODUCTION = "reelsweep_reproduction"
 BRANCHES = (UsageError, StopError, TroubleError)
 """The errors a caller tells apart; others arrive as the branch they belong to."""
 
@@ -24,6 +26,8 @@ def encode(value: Any) -> Any:
             return {SUMMARY: value.model_dump()}
         case RunStopped(summary=summary):
             return {STOPPED: summary.model_dump()}
+        case Reproduction():
+            return {REPRODUCTION: value.model_dump()}
         case ReelsweepError():
             branch = next((kind for kind in BRANCHES if isinstance(value, kind)), ReelsweepError)
             return {ERROR: [branch.__name__, value.message, value.remedy]}
@@ -38,6 +42,8 @@ def decode(document: dict[str, Any]) -> Any:
             return RunSummary.model_validate(fields)
         case {"reelsweep_stopped": fields}:
             return RunStopped(RunSummary.model_validate(fields))
+        case {"reelsweep_reproduction": fields}:
+            return Reproduction.model_validate(fields)
         case {"reelsweep_error": [name, message, remedy]}:
             return {kind.__name__: kind for kind in BRANCHES}.get(name, ReelsweepError)(message, remedy)
         case _:

@@ -52,10 +52,17 @@ async def run_table(table: str | Path | pd.DataFrame, options: RunOptions) -> Ru
 
 
 async def run_prepared(prepared: Prepared) -> RunSummary:
-    """Make what is to be made; the summary, in a state whose name tells of failures.
+    """Make what is to be made; the summary, in a state whose name tells of failures. Raises RunStopped."""
+    summary = await run_to_summary(prepared)
+    if summary.state_name != "Completed":
+        # Prefect unwraps a returned state: callers get the summary, the page shows the name.
+        state: State[Any] = Completed(name=summary.state_name, message=line(summary), data=summary)
+        return cast(RunSummary, state)
+    return summary
 
-    Raises RunStopped when the run was stopped before its plan was done.
-    """
+
+async def run_to_summary(prepared: Prepared) -> RunSummary:
+    """Make what is to be made. Raises RunStopped when the run was stopped before its plan was done."""
     started = time.monotonic()
     async with open_run(prepared) as run:
         tracker = Tracker(run=run, num_todo=run.num_todo())
@@ -82,10 +89,6 @@ async def run_prepared(prepared: Prepared) -> RunSummary:
     await board.close(summary, tracker.failures)
     if summary.stopped is not None:
         raise RunStopped(summary)
-    if summary.state_name != "Completed":
-        # Prefect unwraps a returned state: callers get the summary, the page shows the name.
-        state: State[Any] = Completed(name=summary.state_name, message=line(summary), data=summary)
-        return cast(RunSummary, state)
     return summary
 
 
