@@ -9,7 +9,7 @@ Run it again and it continues: what is paid for is never bought again.
 # Annotations are not postponed here: a served flow is pickled without the names that only they use.
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 from reelsweep.flows.options import (
@@ -20,6 +20,7 @@ from reelsweep.flows.options import (
     parse_pairs,
     parse_seconds,
     parse_share,
+    parse_sweep,
 )
 from reelsweep.flows.results import RESULTS
 from reelsweep.flows.run import run_table
@@ -42,6 +43,7 @@ async def bulk(
     seeds: str | None = None,
     samples: int | None = None,
     grid: Mapping[str, Sequence[str | int | float]] | Sequence[str] | None = None,
+    sweep: str | Mapping[str, Any] | None = None,
     concurrency: int | str = "auto",
     rpm: float | None = None,
     max_attempts: int = 5,
@@ -75,6 +77,7 @@ async def bulk(
         seeds: seeds for every row without one, such as `0-9` or `1,2,3`.
         samples: results of one request.
         grid: axes to cross, such as `{"size": ["320x180", "640x360"]}`.
+        sweep: a sweep file (axes, fragments, zips, exclusions, seeds), or a mapping that says the same.
         concurrency: generations in flight, or `auto`.
         rpm: most POSTs a minute.
         max_attempts: attempts of a row that fails unbilled for minutes.
@@ -107,6 +110,7 @@ async def bulk(
         seeds=seeds,
         samples=samples,
         grid=parse_grid(grid),
+        sweep=parse_sweep(sweep),
         concurrency=parse_concurrency(concurrency),
         rpm=rpm,
         max_attempts=max_attempts,

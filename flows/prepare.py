@@ -6,28 +6,25 @@ money gate asks about and `open_run` makes live.
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from reelsweep.flows.options import DEFAULT_KEY_ENV, RunOptions
+from reelsweep.flows.access import NamedGateway, key_of, named_gateway
+from reelsweep.flows.options import RunOptions
 from reelsweep.prompts.errors import OutError, SettingsError
-from reelsweep.prompts.fingerprint import gateway_name
 from reelsweep.prompts.given import GivenPlan
 from reelsweep.prompts.plan import Plan, PlanSettings, make_plan
 from reelsweep.prompts.pricing import Price, PriceList
 from reelsweep.prompts.table import Table, read_table
 from reelsweep.tasks.artifacts.door import Door
 from reelsweep.tasks.artifacts.images import load_image
-from reelsweep.tasks.artifacts.origin import is_safe_for_keys, origin_of
+from reelsweep.tasks.artifacts.origin import origin_of
 from reelsweep.tasks.artifacts.store import Store
-from reelsweep.tasks.gateway.profiles import Profile, load_profile
+from reelsweep.tasks.gateway.profiles import Profile
 from reelsweep.tasks.manifest.outfile import OutFacts, read_out
-from reelsweep.tasks.sandbox import SANDBOX_VERSION
 
-SANDBOX = "sandbox:"
 RUNS = Path("runs")
 
 
@@ -45,7 +42,7 @@ class Prepared:
     out: Path
     facts: OutFacts | None
     """What an earlier run wrote into OUT, None for a new one."""
-    key: str | None
+    key: str | None = field(repr=False)
     price: Price | PriceList | None
     price_source: str
     """Where the price comes from: `--price`, the profile with its date, or empty."""
@@ -79,24 +76,6 @@ def prepare(table: str | Path | pd.DataFrame, options: RunOptions, *, keep_input
     return prepared_for(plan, named, options, out=out, facts=facts)
 
 
-@dataclass(frozen=True, slots=True)
-class NamedGateway:
-    """What `--gateway` names."""
-
-    profile: Profile
-    gateway: str
-    """The ledger's name of it."""
-    is_sandbox: bool
-
-
-def named_gateway(options: RunOptions) -> NamedGateway:
-    """The gateway of these options; raises SettingsError for one that is not known."""
-    if options.gateway.startswith(SANDBOX):
-        return NamedGateway(load_profile("sandbox"), f"sandbox@{SANDBOX_VERSION}", is_sandbox=True)
-    profile = load_profile(options.gateway)
-    return NamedGateway(profile, profile_gateway(profile), is_sandbox=False)
-
-
 def prepared_for(
     plan: Plan | GivenPlan,
     named: NamedGateway,
@@ -120,7 +99,7 @@ def prepared_for(
         is_sandbox=named.is_sandbox,
         out=out,
         facts=facts,
-        key=api_key(options, named.profile, is_sandbox=named.is_sandbox),
+        key=key_of(named, options),
         price=price,
         price_source=price_source,
         door=gateway_door(named.profile, options),
@@ -136,6 +115,7 @@ def plan_settings(options: RunOptions, profile: Profile, gateway: str) -> PlanSe
         seeds=options.seeds,
         samples=options.samples,
         grid=options.grid,
+        sweep=options.sweep,
         extra_body=profile.extra_body,
         url_query=profile.url_query,
         gateway=gateway,
@@ -148,11 +128,6 @@ def gateway_door(profile: Profile, options: RunOptions) -> Door:
         return Door(own_origins=[origin_of(str(profile.base_url))], allow_hosts=options.allow_hosts)
     except ValueError as error:
         raise SettingsError(f"--allow-host: {error}", "Expected HOST or HOST:PORT.") from error
-
-
-def profile_gateway(profile: Profile) -> str:
-    """The first origin names the gateway, whatever address it has now."""
-    return gateway_name(str(profile.origins[0] if profile.origins else profile.base_url))
 
 
 def out_folder(table: Table, options: RunOptions, *, is_sandbox: bool) -> Path:
@@ -194,25 +169,3 @@ def price_of(
     source = f"profile {profile.name}, {max(entry.date for entry in listed.values())}"
     only = set(prices.values())
     return (only.pop() if len(only) == 1 else PriceList(prices=prices)), source
-
-
-def key_name(options: RunOptions, profile: Profile) -> str:
-    """The environment variable of the key: the option's, else the profile's."""
-    named = options.api_key_env
-    return profile.api_key_env or named if named == DEFAULT_KEY_ENV else named
-
-
-def api_key(options: RunOptions, profile: Profile, *, is_sandbox: bool) -> str | None:
-    """The key from the environment variable that the user or the profile names."""
-    if is_sandbox or profile.auth == "none":
-        return None
-    name = key_name(options, profile)
-    key = os.environ.get(name, "").strip()
-    if not all("!" <= char <= "~" for char in key):
-        raise SettingsError(f"The key in {name} has characters that no key has.", f"Set {name} again.")
-    if key and not is_safe_for_keys(origin_of(str(profile.base_url))):
-        raise SettingsError(
-            f"The key in {name} would travel in clear to {profile.base_url}.",
-            "Use https, or take the variable away.",
-        )
-    return key or None

@@ -16,6 +16,7 @@ from reelsweep.flows.options import (
     parse_pairs,
     parse_seconds,
     parse_share,
+    parse_sweep,
 )
 from reelsweep.prompts.pricing import Price
 from reelsweep.prompts.request import Output
@@ -54,6 +55,8 @@ class RunFlags:
     """Results of one request."""
     grid: Annotated[tuple[str, ...], Parameter(group=WHAT, negative=SWITCH)] = ()
     """column=a,b crosses every row with the values; repeatable."""
+    sweep: Annotated[str | None, Parameter(group=WHAT)] = None
+    """A YAML file of axes, fragments, zips, exclusions and seeds; `example:` is the shipped one."""
     limit: Annotated[int | None, Parameter(group=HOW_MUCH)] = None
     """Only the first N rows still to make."""
     max_posts: Annotated[int | None, Parameter(group=HOW_MUCH)] = None
@@ -103,6 +106,7 @@ def options_of(flags: RunFlags) -> RunOptions:
         seeds=flags.seeds,
         samples=flags.samples,
         grid=parse_grid(flags.grid),
+        sweep=parse_sweep(flags.sweep),
         concurrency=parse_concurrency(flags.concurrency),
         rpm=flags.rpm,
         max_attempts=flags.max_attempts,

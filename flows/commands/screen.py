@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, TextIO
 
 from reelsweep.flows.display import escape_terminal
+from reelsweep.flows.grid import grid_lines
 from reelsweep.flows.preview import Preview
 from rich.console import Console
 from rich.table import Table
@@ -52,6 +53,8 @@ def preview_lines(shown: Preview) -> list[tuple[str, str]]:
         ("cost", cost_line(shown)),
         ("sent", ", ".join(shown.sent) or "none"),
     ]
+    if shown.grid is not None:
+        lines[3:3] = grid_lines(shown.grid)
     if shown.shared:
         lines.insert(4, ("shared", f"{shown.shared} rows ask for what another row asks for; bought once"))
     if shown.templates:
