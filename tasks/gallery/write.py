@@ -1,0 +1,85 @@
+"""The gallery's files below an OUT, written from its published ones.
+
+After `publish`, by whoever holds OUT's manifest. Each file is whole at any moment; none is fsynced, since
+`reelsweep gallery` makes all of them anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from reelsweep.tasks.artifacts.disk import write_whole
+from reelsweep.tasks.gallery.cells import RECORDS_PER_FILE, cells
+from reelsweep.tasks.gallery.encoded import Columns
+from reelsweep.tasks.gallery.likeness import Likeness, find_likeness
+from reelsweep.tasks.gallery.page import call, page, script, style
+from reelsweep.tasks.gallery.record import meanings, records, sections
+from reelsweep.tasks.gallery.source import add_up, read_attempts, read_records, read_sheet
+from reelsweep.tasks.manifest.read import read_facts
+
+FOLDER = "gallery"
+PAGE = "index.html"
+
+
+def write_gallery(
+    out: Path,
+    *,
+    name: str | None = None,
+    again: Mapping[str, str] | None = None,
+    running: bool = False,
+) -> list[str]:
+    """Write `index.html` and what it loads; the names written, below OUT, the page last.
+
+    `name` is the folder as a person calls it, `again` the command that makes each request again. While
+    `running`, records and likenesses are left for the end. Raises OutError where no manifest is, TroubleError
+    when the files cannot be written.
+    """
+    columns, facts = read_sheet(out / "manifest.parquet"), read_facts(out)
+    likeness = find_likeness(columns) if columns and not running else Likeness([], [])
+    parts: dict[str, bytes] = {} if running else _records(out, again or {})
+    parts[f"{FOLDER}/cells.js"] = call("cells", _sheet(out, columns, likeness, facts, running=running))
+    parts[f"{FOLDER}/gallery.js"] = script().encode()
+    parts[f"{FOLDER}/gallery.css"] = style().encode()
+    html = page(facts, add_up(facts, columns), out=name or str(out), running=running)
+    parts[PAGE] = html.encode()
+    return [part for part, content in parts.items() if _changed(out / part, content)]
+
+
+def _sheet(
+    out: Path, columns: Columns, likeness: Likeness, facts: Mapping[str, str], *, running: bool
+) -> Mapping[str, object]:
+    if not columns:
+        return {"num_rows": 0, "running": running}
+    return cells(
+        columns,
+        likeness,
+        num_rows=int(facts["rows"]),
+        clips=hashes(out / "videos"),
+        posters=hashes(out / FOLDER / "posters"),
+        running=running,
+        has_records=not running,
+    )
+
+
+def hashes(folder: Path) -> frozenset[str]:
+    """The hashes that name the files of `folder/ab/<sha256>.<suffix>`."""
+    return frozenset(path.stem for path in folder.glob("[0-9a-f][0-9a-f]/*"))
+
+
+def _records(out: Path, again: Mapping[str, str]) -> dict[str, bytes]:
+    attempts = read_attempts(out / "attempts.parquet")
+    parts: dict[str, bytes] = {}
+    for place, columns in enumerate(read_records(out / "manifest.parquet", RECORDS_PER_FILE)):
+        document = records(columns, attempts, again)
+        document = {**document, "sections": sections(columns), "meanings": meanings()}
+        parts[f"{FOLDER}/records/{place}.js"] = call("records", place, document)
+    return parts
+
+
+def _changed(path: Path, content: bytes) -> bool:
+    """Write `content`, unless it is there already."""
+    if path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content:
+        return False
+    write_whole(path, content, durable=False)
+    return True
