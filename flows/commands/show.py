@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json as json_lib
-import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -14,11 +12,10 @@ from cyclopts import Parameter
 from reelsweep.flows.commands.outs import OpenOut, open_out
 from reelsweep.flows.commands.screen import print_json
 from reelsweep.flows.display import escape_terminal
-from reelsweep.prompts.columns import BODY_PREFIX, COLUMNS
+from reelsweep.prompts.again import again_command
 from reelsweep.prompts.errors import UsageError
 from reelsweep.tasks.ledger.records import AttemptRecord, Line
 
-_COLUMNS = frozenset(column.name for column in COLUMNS)
 FINGERPRINT_MIN = 6
 """Digits of a fingerprint that are enough to look for."""
 
@@ -82,29 +79,20 @@ def record_of(opened: OpenOut, line: Line, attempts: list[AttemptRecord]) -> dic
         "in_plan": line.in_plan,
         "cost_usd": None if line.cost_musd is None else line.cost_musd / 1e6,
         "attempts": [asdict(attempt) for attempt in mine],
-        "transcripts": [str(opened.out / "transcripts" / a.transcript) for a in mine if a.transcript],
+        "transcripts": [f"{opened.storage}/transcripts/{a.transcript}" for a in mine if a.transcript],
         "again": again(opened, line),
     }
 
 
 def again(opened: OpenOut, line: Line) -> str:
-    """The command that makes exactly this row again, into an output folder of its own.
-
-    The canonical request is a table of one row: the fingerprint, and so the question, is the same.
-    """
-    plan = line.plan
-    payload = json_lib.loads(asyncio.run(opened.ledger.payload(line.gateway, plan.request_fingerprint)))
-    row = {"prompt_id": plan.prompt_id, **{_column(name): value for name, value in payload.items()}}
-    table = json_lib.dumps(row, ensure_ascii=False)
-    words = ["reelsweep", "run", "again.jsonl", "--out", f"{opened.out}-again"]
-    words += [] if plan.output == "video" else ["--output", plan.output]
-    words += [] if line.gateway.startswith("sandbox@") else ["--gateway", line.gateway]
-    return f"printf '%s\\n' {shlex.quote(table)} > again.jsonl && {shlex.join(words)}"
-
-
-def _column(field: str) -> str:
-    """The table's column for a field of the body."""
-    return field if field in _COLUMNS else f"{BODY_PREFIX}{field}"
+    """The command that makes exactly this row again."""
+    return again_command(
+        json_lib.loads(line.plan.payload),
+        prompt_id=line.plan.prompt_id,
+        output=line.plan.output,
+        gateway=line.gateway,
+        out=str(opened.out),
+    )
 
 
 def _print(record: dict[str, Any]) -> None:
