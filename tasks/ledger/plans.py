@@ -7,7 +7,8 @@ transactions, so that other runs get their turn, and only what differs is writte
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -48,12 +49,22 @@ def record(submit: Submit, wish: PlanWish, rows: Iterable[PlanRow]) -> PlanDiff:
     The second of two rows with one key is kept beside the first, under the key with `#2` behind it.
     """
     keys = _Keys()
-    new = kept = 0
+    is_first: bool = submit(lambda conn: _last_plan(conn, wish) is None).result()
+    came, went, edited, same = Counter[str](), Counter[str](), 0, 0
     for chunk in _chunks(keys.tell_apart(row) for row in rows):
         found: _Found = submit(_Chunk(wish, chunk)).result()
-        new, kept = new + found.new, kept + found.kept
-    left: int = 0 if wish.extends else submit(lambda conn: _close(conn, wish, keys.seen)).result()
-    return PlanDiff(new=new, kept=kept, left=left)
+        came.update([""] * len(found.came) if is_first else found.came)
+        edited, same = edited + found.edited, same + found.same
+    if not wish.extends:
+        went = submit(lambda conn: _close(conn, wish, keys.seen)).result()
+    replaced = (came & went).total()
+    return PlanDiff(
+        is_first=is_first,
+        new=came.total() - replaced,
+        edited=edited + replaced,
+        removed=went.total() - replaced,
+        same=same,
+    )
 
 
 class _Keys:
@@ -76,8 +87,10 @@ class _Keys:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    new: int
-    kept: int
+    came: list[str]
+    """The prompt id of each row that the plan before did not ask for."""
+    edited: int
+    same: int
 
 
 class _Chunk:
@@ -99,7 +112,13 @@ class _Chunk:
                 conn.execute(insert(plan_rows), [self._row(row, ids) for row in new])
             if changed:
                 conn.execute(_CHANGE, [self._change(row, ids) for row in changed])
-        return _Found(new=len(new), kept=len(known))
+        return self._found(new, told)
+
+    def _found(self, new: Sequence[PlanRow], known: Mapping[str, Any]) -> _Found:
+        back = [self._rows[key] for key, found in known.items() if not found.in_plan]
+        edited = [k for k, found in known.items() if found.in_plan and found.digest != self._digests[k]]
+        came = [row.prompt_id for row in (*new, *back)]
+        return _Found(came=came, edited=len(edited), same=len(self._rows) - len(came) - len(edited))
 
     def _asked(self) -> dict[str, Any]:
         return {"b_out": self._wish.out_id, "b_keys": list(self._rows)}
@@ -157,14 +176,18 @@ def _chunks(rows: Iterator[PlanRow]) -> Iterator[list[PlanRow]]:
         yield chunk
 
 
-def _close(conn: Connection, wish: PlanWish, seen: set[int]) -> int:
-    """Note which plan is the latest; rows of the one before that were not seen leave it. Counts them."""
-    last = conn.execute(select(outs.c.plan_hash).where(outs.c.out_id == wish.out_id)).scalar_one_or_none()
+def _last_plan(conn: Connection, wish: PlanWish) -> str | None:
+    return conn.execute(select(outs.c.plan_hash).where(outs.c.out_id == wish.out_id)).scalar_one_or_none()
+
+
+def _close(conn: Connection, wish: PlanWish, seen: set[int]) -> Counter[str]:
+    """Note which plan is the latest; rows of the one before that were not seen leave it. Their prompt ids."""
+    last = _last_plan(conn, wish)
     in_plan = conn.execute(_COUNT, {"b_out": wish.out_id}).scalar_one()
-    gone: list[str] = []
+    gone: dict[str, str] = {}
     if in_plan > len(seen):
-        keys = conn.execute(_IN_PLAN, {"b_out": wish.out_id}).scalars()
-        gone = [key for key in keys if _short(key) not in seen]
+        asked = conn.execute(_IN_PLAN, {"b_out": wish.out_id})
+        gone = {row.row_key: row.prompt_id for row in asked if _short(row.row_key) not in seen}
     if gone:
         conn.execute(_LEAVE, [{"b_out": wish.out_id, "b_key": key, "b_last": last} for key in gone])
     values = {"gateway": wish.gateway, "plan_hash": wish.plan_hash}
@@ -172,7 +195,7 @@ def _close(conn: Connection, wish: PlanWish, seen: set[int]) -> int:
         conn.execute(insert(outs).values(out_id=wish.out_id, **values))
     else:
         conn.execute(update(outs).where(outs.c.out_id == wish.out_id).values(**values))
-    return len(gone)
+    return Counter(gone.values())
 
 
 def _short(key: str) -> int:
@@ -198,7 +221,9 @@ _IDS = select(generations.c.request_fingerprint, generations.c.generation_id).wh
     generations.c.gateway == bindparam("b_gateway"),
     generations.c.request_fingerprint.in_(bindparam("b_fingerprints", expanding=True)),
 )
-_IN_PLAN = select(plan_rows.c.row_key).where(plan_rows.c.out_id == bindparam("b_out"), plan_rows.c.in_plan)
+_IN_PLAN = select(plan_rows.c.row_key, plan_rows.c.prompt_id).where(
+    plan_rows.c.out_id == bindparam("b_out"), plan_rows.c.in_plan
+)
 _ONE = (plan_rows.c.out_id == bindparam("b_out"), plan_rows.c.row_key == bindparam("b_key"))
 _CHANGE = (
     update(plan_rows)

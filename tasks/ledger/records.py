@@ -267,13 +267,16 @@ class Tally:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanDiff:
-    """What recording a plan changed in the lines of one OUT."""
+    """What a plan asks for beside the one before it in the same OUT, in rows; where they stand is no news."""
 
+    is_first: bool
+    """There was no plan before; all its rows are new."""
     new: int
-    kept: int
-    """Asked for before and again, whether moved or not."""
-    left: int
+    edited: int
+    """In the place of another row of the same prompt, or carrying other columns."""
+    removed: int
     """No longer asked for; they stay as lines with `in_plan` false."""
+    same: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

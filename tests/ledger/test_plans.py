@@ -16,6 +16,13 @@ async def _record(ledger: Any, make: Any, rows: list[Any], plan_hash: str = "pla
     return await ledger.record_plan("out", make.gateway, plan_hash, rows)
 
 
+def changed(
+    *, new: int = 0, edited: int = 0, removed: int = 0, same: int = 0, first: bool = False
+) -> PlanDiff:
+    """What recording a plan is to find."""
+    return PlanDiff(is_first=first, new=new, edited=edited, removed=removed, same=same)
+
+
 async def test_a_plan_comes_back_as_it_was_recorded(database: Any, make: Any) -> None:
     """Every value of a plan row survives the ledger, in the order of the plan."""
     ledger = database.open()
@@ -28,7 +35,7 @@ async def test_a_plan_comes_back_as_it_was_recorded(database: Any, make: Any) ->
         "follows": "f1",
     }
     rows = [make.row(1), make.row(0, ordinal=0, **odd)]
-    assert await _record(ledger, make, rows) == PlanDiff(new=2, kept=0, left=0)
+    assert await _record(ledger, make, rows) == changed(new=2, first=True)
     lines = await _lines(ledger)
     assert [line.plan for line in lines] == [rows[1], rows[0]]
     assert list(lines[0].plan.meta) == ["b", "a"]
@@ -44,14 +51,14 @@ async def test_only_what_differs_is_written(database: Any, make: Any) -> None:
     rows = [make.row(number) for number in range(5)]
     await _record(ledger, make, rows)
     database.clock.pass_time(60)
-    assert await _record(ledger, make, rows) == PlanDiff(new=0, kept=5, left=0)
+    assert await _record(ledger, make, rows) == changed(same=5)
     edited = [
         make.row(4, ordinal=0),
         make.row(0, ordinal=1, meta={"group": "b"}),
         *(make.row(n, ordinal=n + 1) for n in (1, 2, 3)),
         make.row(7, ordinal=5),
     ]
-    assert await _record(ledger, make, edited, "second") == PlanDiff(new=1, kept=5, left=0)
+    assert await _record(ledger, make, edited, "second") == changed(new=1, edited=1, same=4)
     lines = await _lines(ledger)
     assert [line.plan for line in lines] == edited
     assert {line.plan_hash for line in lines} == {"second"}
@@ -62,7 +69,7 @@ async def test_rows_never_disappear(database: Any, make: Any) -> None:
     """A row that is no longer asked for stays as a line, names its last plan, and can come back."""
     ledger = database.open()
     await _record(ledger, make, [make.row(number) for number in range(3)], "first")
-    assert await _record(ledger, make, [make.row(1, ordinal=0)], "second") == PlanDiff(new=0, kept=1, left=2)
+    assert await _record(ledger, make, [make.row(1, ordinal=0)], "second") == changed(removed=2, same=1)
     lines = await _lines(ledger)
     assert [(line.plan.prompt_id, line.in_plan, line.plan_hash) for line in lines] == [
         ("p1", True, "second"),
@@ -70,13 +77,25 @@ async def test_rows_never_disappear(database: Any, make: Any) -> None:
         ("p2", False, "first"),
     ]
     assert (await ledger.tally("out")).counts == {"planned": 1}
-    assert await _record(ledger, make, [make.row(2, ordinal=0)], "third") == PlanDiff(new=0, kept=1, left=1)
+    assert await _record(ledger, make, [make.row(2, ordinal=0)], "third") == changed(new=1, removed=1)
     lines = await _lines(ledger)
     assert [(line.plan.prompt_id, line.in_plan, line.plan_hash) for line in lines] == [
         ("p2", True, "third"),
         ("p0", False, "first"),
         ("p1", False, "second"),
     ]
+
+
+async def test_the_difference_tells_edits_from_rows_that_come_and_go(database: Any, make: Any) -> None:
+    """A row in the place of one of the same prompt is an edit; more or fewer of them are new or removed."""
+    ledger = database.open()
+    fox = [make.row(number, prompt_id="fox") for number in range(3)]
+    await _record(ledger, make, [*fox, make.row(7), make.row(8)])
+    reworded = [make.row(number + 20, ordinal=number, prompt_id="fox") for number in range(4)]
+    assert await _record(ledger, make, [*reworded, make.row(8), make.row(9)]) == changed(
+        new=2, edited=3, removed=1, same=1
+    )
+    assert await _record(ledger, make, [make.row(9), *reworded, make.row(8)]) == changed(same=6)
 
 
 async def test_two_runs_may_record_one_plan_at_once(database: Any, make: Any) -> None:
@@ -94,15 +113,15 @@ async def test_identical_rows_keep_their_lines(database: Any, make: Any) -> None
     """Rows that are the same in everything share one generation and stand each for itself."""
     ledger = database.open()
     twins = [make.row(0), make.row(0, ordinal=1), make.row(0, ordinal=2), make.row(1, ordinal=3)]
-    assert await _record(ledger, make, twins) == PlanDiff(new=4, kept=0, left=0)
-    assert await _record(ledger, make, twins) == PlanDiff(new=0, kept=4, left=0)
+    assert await _record(ledger, make, twins) == changed(new=4, first=True)
+    assert await _record(ledger, make, twins) == changed(same=4)
     assert [(line.plan.ordinal, line.shared) for line in await _lines(ledger)] == [
         (0, True),
         (1, True),
         (2, True),
         (3, False),
     ]
-    assert await _record(ledger, make, twins[1:]) == PlanDiff(new=0, kept=3, left=1)
+    assert await _record(ledger, make, twins[1:]) == changed(removed=1, same=3)
 
 
 async def test_a_shared_result_is_charged_once(database: Any, make: Any) -> None:
