@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from reelsweep.flows.prepare import Prepared, key_name
+from reelsweep.flows.access import BIND_IT, is_unbound, key_name
+from reelsweep.flows.prepare import Prepared
 from reelsweep.flows.preview import Preview
 from reelsweep.prompts.errors import UsageError
 
@@ -20,17 +21,29 @@ def needs_key(prepared: Prepared) -> bool:
     )
 
 
+def demand_key(prepared: Prepared) -> None:
+    """Raises UsageError where a gateway beyond this machine would get no key; nothing was sent."""
+    if not needs_key(prepared):
+        return
+    options, profile = prepared.options, prepared.profile
+    if is_unbound(options, profile):
+        raise UsageError(
+            f"No key goes to {prepared.gateway}: a deployment's parameter names it, and binds no key to it.",
+            BIND_IT,
+        )
+    name = key_name(options, profile)
+    raise UsageError(
+        f"No API key for {prepared.gateway}: {name} is not set.",
+        f"Set it: export {name}=…, or name another variable with --api-key-env.",
+    )
+
+
 def pass_gate(prepared: Prepared, preview: Preview, *, yes: bool) -> bool:
     """True when the run may start; asks on a terminal, and without one demands an option.
 
     Raises UsageError (nothing was sent) without a terminal and without a cap, or without a key.
     """
-    if needs_key(prepared):
-        name = key_name(prepared.options, prepared.profile)
-        raise UsageError(
-            f"No API key for {prepared.gateway}: {name} is not set.",
-            f"Set it: export {name}=…, or name another variable with --api-key-env.",
-        )
+    demand_key(prepared)
     options = prepared.options
     if prepared.is_sandbox or yes or preview.to_make == 0:
         return True

@@ -15,14 +15,15 @@ from typing import Annotated, Literal
 import httpx
 from cyclopts import Parameter
 from prefect.settings import get_current_settings
+from reelsweep.flows.access import key_name, key_of, named_gateway
 from reelsweep.flows.commands.screen import print_json
 from reelsweep.flows.display import escape_terminal
 from reelsweep.flows.loss import server_lost
 from reelsweep.flows.models import ask_models, listed_models, model_warnings
 from reelsweep.flows.options import DEFAULT_KEY_ENV, RunOptions
-from reelsweep.flows.prepare import RUNS, api_key
+from reelsweep.flows.prepare import RUNS
 from reelsweep.prompts.errors import ReelsweepError
-from reelsweep.tasks.gateway.profiles import Profile, load_profile
+from reelsweep.tasks.gateway.profiles import Profile
 
 Verdict = Literal["ok", "note", "bad"]
 ROOM_BYTES = 2 << 30
@@ -118,10 +119,10 @@ def _gateway(options: RunOptions) -> Iterator[Finding]:
     if is_sandbox:
         yield Finding("gateway", "ok", "the sandbox that ships with Reelsweep; it costs nothing")
         return
-    profile = load_profile(options.gateway)
-    key = api_key(options, profile, is_sandbox=False)
+    named = named_gateway(options)
+    profile, key = named.profile, key_of(named, options)
     if key is None and profile.auth != "none":
-        name = options.api_key_env
+        name = key_name(options, profile)
         yield Finding("key", "bad", f"{name} is not set.", f"Set it: export {name}=…")
     else:
         yield Finding("key", "ok", "set, by name; it is shown nowhere")

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from reelsweep.flows.access import SANDBOX, key_of, named_gateway
 from reelsweep.flows.bill import Meaning, parse_mapping
 from reelsweep.flows.commands.outs import OpenOut, open_out
 from reelsweep.flows.commands.screen import print_json
 from reelsweep.flows.display import escape_terminal
 from reelsweep.flows.manifesting import manifest_lock
 from reelsweep.flows.options import DEFAULT_KEY_ENV, RunOptions
-from reelsweep.flows.prepare import SANDBOX, api_key
 from reelsweep.flows.rebuild import rebuild as rebuild_ledger
 from reelsweep.flows.reconcile import Reconciled, reconcile_out
 from reelsweep.flows.settling import as_document, as_lines, read_joined, settle
@@ -72,13 +72,13 @@ def reconcile(
     if bill_columns is not None:
         raise SettingsError("--bill-columns names the columns of a bill, and there is none.", "Give --bill.")
     with open_out(out, ledger) as opened:
-        named = asyncio.run(_gateway_of(opened))
-        profile = _profile(gateway or os.environ.get("REELSWEEP_GATEWAY") or named)
-        is_sandbox = opened.facts.gateway_kind == "sandbox"
-        key = api_key(RunOptions(api_key_env=api_key_env), profile, is_sandbox=is_sandbox)
+        latest = asyncio.run(_gateway_of(opened))
+        asked = gateway or os.environ.get("REELSWEEP_GATEWAY") or latest
+        options = RunOptions(gateway=asked, api_key_env=api_key_env)
+        profile, key = _access(options, is_sandbox=opened.facts.gateway_kind == "sandbox")
         parsed = None if price is None else Price.parse(price)
         done = asyncio.run(
-            reconcile_out(opened.out, opened.facts, opened.ledger, profile, named, key, parsed)
+            reconcile_out(opened.out, opened.facts, opened.ledger, profile, latest, key, parsed)
         )
         _publish(opened)
         counts = asyncio.run(opened.ledger.tally(opened.facts.out_id)).counts
@@ -129,15 +129,18 @@ async def _gateway_of(opened: OpenOut) -> str:
     return str(runs[-1]["gateway"])
 
 
-def _profile(named: str) -> Profile:
+def _access(options: RunOptions, *, is_sandbox: bool) -> tuple[Profile, str | None]:
+    """The gateway to ask, and the key it gets."""
+    named = options.gateway
     if named.startswith("sandbox@"):
         raise SettingsError(
             "This OUT was made by a sandbox that is gone.", "Name a running one: --gateway sandbox:PORT."
         )
     if named.startswith(SANDBOX):
         base_url = f"http://127.0.0.1:{named.removeprefix(SANDBOX) or '8777'}/v1"
-        return load_profile("sandbox").model_copy(update={"base_url": base_url})
-    return load_profile(named)
+        return load_profile("sandbox").model_copy(update={"base_url": base_url}), None
+    found = named_gateway(options)
+    return found.profile, None if is_sandbox else key_of(found, options)
 
 
 def _publish(opened: OpenOut) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
+from reelsweep.flows.access import api_key
 from reelsweep.flows.models import listed_models, model_warnings
 from reelsweep.flows.options import RunOptions
-from reelsweep.flows.prepare import api_key
 from reelsweep.prompts.errors import SettingsError
 from reelsweep.tasks.gateway.profiles import Profile
 from reelsweep.tasks.sandbox.server import SandboxServer
