@@ -16,6 +16,10 @@ from reelsweep.tasks.manifest.settle import settle
 from reelsweep.tasks.manifest.write import FILES, PARQUET, Published, publish
 from reelsweep.tasks.storage.out import Out, as_out
 
+Lines = Callable[[], Iterable[Line]]
+Draw = Callable[[Out, Lines, bool], None]
+"""Draws what a person looks at from the files just published; True while the run goes on."""
+
 MIN_PAUSE_S = 2.0
 PAUSE_FACTOR = 50
 """A refresh comes no sooner than so many times its last duration: at most 2 % of one core."""
@@ -24,11 +28,13 @@ PAUSE_FACTOR = 50
 class Publisher:
     """Publishes one OUT, one publication at a time; `clock` is monotonic seconds.
 
+    What `draw` takes counts, and what it draws is handed over with the tables, the page last.
     Safe to call from several threads: `due` by the loop, `publish` in a thread of its own.
     """
 
-    def __init__(self, out: Path | Out, clock: Callable[[], float]) -> None:
+    def __init__(self, out: Path | Out, clock: Callable[[], float], draw: Draw | None = None) -> None:
         self.storage = as_out(out)
+        self._draw = draw
         self.last_s: float | None = None
         """How long the last publication took."""
         self._clock = clock
@@ -41,11 +47,12 @@ class Publisher:
 
     def refresh(
         self,
-        lines: Callable[[], Iterable[Line]],
+        lines: Lines,
         attempts: Callable[[], Iterable[AttemptRecord]],
         facts: Mapping[str, str],
         *,
         seed_honoured: SeedHonoured | None = None,
+        running: bool = True,
     ) -> Published:
         """Publish during the run, due or not.
 
@@ -58,6 +65,8 @@ class Publisher:
                 published = publish(
                     self.storage, lines(), attempts(), facts, seed_honoured=seed_honoured, settle_s=None
                 )
+                if self._draw is not None:
+                    self._draw(self.storage, lines, running)
                 self.storage.publish(FILES)
                 return published
             finally:
@@ -67,14 +76,14 @@ class Publisher:
 
     def publish(
         self,
-        lines: Callable[[], Iterable[Line]],
+        lines: Lines,
         attempts: Callable[[], Iterable[AttemptRecord]],
         facts: Mapping[str, str],
         *,
         seed_honoured: SeedHonoured | None = None,
     ) -> Published:
         """Publish at the end of the run: as `refresh`, then bring the files to rest."""
-        published = self.refresh(lines, attempts, facts, seed_honoured=seed_honoured)
+        published = self.refresh(lines, attempts, facts, seed_honoured=seed_honoured, running=False)
         desk = self.storage.desk
         with self._lock, in_trouble(desk):
             settle([desk / name for name in PARQUET], replaced=self.storage.hand_over)
