@@ -10,9 +10,9 @@ from cyclopts import Parameter
 from reelsweep.flows.bulk import bulk
 from reelsweep.flows.commands.flags import RunFlags, options_of
 from reelsweep.flows.commands.screen import print_json, print_preview
+from reelsweep.flows.commands.spending import outlive_server
 from reelsweep.flows.gate import pass_gate
 from reelsweep.flows.logs import logging_to
-from reelsweep.flows.loss import caused_by_loss
 from reelsweep.flows.prepare import Prepared, prepare
 from reelsweep.flows.preview import preview
 from reelsweep.flows.progress import DISPLAY
@@ -20,7 +20,6 @@ from reelsweep.flows.run import DECIDED, PREPARED
 from reelsweep.flows.server import prefect_server
 from reelsweep.flows.summary import RunStopped, RunSummary
 from reelsweep.flows.terminal import open_display
-from reelsweep.prompts.errors import TroubleError
 
 
 def run(
@@ -69,17 +68,9 @@ async def _run(table: str, prepared: Prepared) -> RunSummary:
     PREPARED.set(prepared)
     DECIDED.set(decided)
     try:
-        return await bulk(table)
+        return await outlive_server(bulk(table), decided)
     except RunStopped as stopped:
         return stopped.summary
-    except Exception as error:
-        if not caused_by_loss(error):
-            raise
-        if decided:
-            return decided[0]
-        raise TroubleError(
-            "the Prefect server did not answer.", "Run the same command again: it goes on."
-        ) from error
 
 
 def summary_json(summary: RunSummary) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TextIO
 
 from reelsweep.flows.display import escape_terminal
@@ -22,15 +22,20 @@ def print_json(document: Mapping[str, Any]) -> None:
 
 def print_preview(shown: Preview, stream: TextIO) -> None:
     """The plan as a small table."""
+    print_grid(preview_lines(shown), stream)
     console = Console(file=stream, highlight=False)
+    for warning in shown.warnings:
+        console.print(f"note: {escape_terminal(warning)}", markup=False)
+
+
+def print_grid(lines: Iterable[tuple[str, str]], stream: TextIO) -> None:
+    """Names and values in two columns."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
-    for name, value in preview_lines(shown):
+    for name, value in lines:
         grid.add_row(name, Text(escape_terminal(value)))
-    console.print(grid)
-    for warning in shown.warnings:
-        console.print(f"note: {escape_terminal(warning)}", markup=False)
+    Console(file=stream, highlight=False).print(grid)
 
 
 def preview_lines(shown: Preview) -> list[tuple[str, str]]:

@@ -1,0 +1,160 @@
+"""`reelsweep reproduce OUT`: would I get this again?"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, cast
+
+from cyclopts import Parameter
+from reelsweep.flows.commands.screen import cost_line, print_grid, print_json
+from reelsweep.flows.commands.spending import SpendingFlags, outlive_server
+from reelsweep.flows.display import escape_terminal
+from reelsweep.flows.gate import pass_gate
+from reelsweep.flows.logs import logging_to
+from reelsweep.flows.options import parse_concurrency
+from reelsweep.flows.preview import Preview, preview
+from reelsweep.flows.progress import DISPLAY
+from reelsweep.flows.repetition import Repetition, draw_repetition
+from reelsweep.flows.reproduce import reproduce as reproduce_flow
+from reelsweep.flows.reproducing import CONCLUDED, DRAWN, Reproduction, conclude
+from reelsweep.flows.server import prefect_server
+from reelsweep.flows.summary import RunStopped
+from reelsweep.flows.terminal import open_display
+from reelsweep.tasks.reproduction.verdicts import LIKENESSES
+
+MOST_SHOWN = 20
+
+
+def reproduce(
+    out: str,
+    *,
+    sample: str = "5%",
+    fresh: str | None = None,
+    flags: Annotated[SpendingFlags, Parameter(name="*")] = SpendingFlags(),  # noqa: B008
+    max_posts: int | None = None,
+    concurrency: str = "auto",
+    rpm: float | None = None,
+    yes: Annotated[bool, Parameter(negative=())] = False,
+    json: Annotated[bool, Parameter(negative=())] = False,
+    log_format: Literal["text", "json"] = "text",
+) -> int:
+    """Make a sample of an OUT's requests again and compare: would I get this again?
+
+    The repetitions are bought under the next sample_idx, into the same OUT and ledger. Requests that were
+    made more than once already are compared as they are; a second call buys nothing.
+
+    Try it: reelsweep run example: && reelsweep reproduce runs/sandbox/example --sample 25%
+
+    Parameters
+    ----------
+    out
+        An output folder.
+    sample
+        How many of its requests: a share such as 5%, or a number such as 20.
+    fresh
+        Repetitions older than this (12h, 6d, 1w) do not count and are made anew.
+    max_posts
+        Send at most N POSTs.
+    concurrency
+        Generations in flight.
+    rpm
+        POSTs a minute at most.
+    yes
+        Do not ask before spending.
+    json
+        Print one JSON object on stdout.
+    log_format
+        How stderr is written when it is no terminal.
+    """
+    options = flags.options(
+        max_posts=max_posts, concurrency=parse_concurrency(concurrency), rpm=rpm, rebuy=True
+    )
+    drawn = draw_repetition(out, options, sample=sample, fresh=fresh)
+    shown = asyncio.run(preview(drawn.prepared))
+    print_grid(sample_lines(drawn, shown), sys.stderr)
+    if not drawn.num_missing:
+        found = conclude(drawn, None)
+    elif pass_gate(drawn.prepared, shown, yes=yes):
+        found = _bought(out, drawn, log_format)
+    else:
+        sys.stderr.write("Nothing was sent.\n")
+        return 0
+    if json:
+        print_json(found_json(found))
+    else:
+        print_found(found)
+    return found.exit_code
+
+
+def _bought(out: str, drawn: Repetition, log_format: Literal["text", "json"]) -> Reproduction:
+    with open_display(log_format) as display, logging_to(display) as redactor, prefect_server() as server:
+        display.note(str(server))
+        if drawn.prepared.key:
+            redactor.add(drawn.prepared.key)
+        server.wait_ready()
+        DISPLAY.set(display)
+        return asyncio.run(_run(out, drawn))
+
+
+async def _run(out: str, drawn: Repetition) -> Reproduction:
+    """What was found, also when the run was stopped before its end."""
+    concluded: list[Reproduction] = []
+    DRAWN.set(drawn)
+    CONCLUDED.set(concluded)
+    try:
+        return await outlive_server(reproduce_flow(out), concluded)
+    except RunStopped:
+        return concluded[-1]
+
+
+def sample_lines(drawn: Repetition, shown: Preview) -> list[tuple[str, str]]:
+    """What is about to be bought: a name and a value each."""
+    made = drawn.sampled - drawn.num_missing
+    already = f"; {made} of them made again before" if made else ""
+    return [
+        ("sample", f"{drawn.sampled} of {drawn.population} requests{already}"),
+        ("gateway", shown.gateway),
+        ("out", shown.out),
+        ("to make", str(shown.to_make)),
+        ("cost", cost_line(shown) if shown.to_make else "nothing"),
+    ]
+
+
+def found_json(found: Reproduction) -> dict[str, Any]:
+    """The object `reproduce --json` prints."""
+    run = found.run
+    return {
+        **found.model_dump(exclude={"run"}),
+        "posts": 0 if run is None else run.posts,
+        "cost_usd": None if run is None else run.cost_usd,
+        "stopped": None if run is None else run.stopped,
+    }
+
+
+def print_found(found: Reproduction) -> None:
+    """The verdicts on stdout, what stopped the run on stderr."""
+    for verdict in found.verdicts[:MOST_SHOWN]:
+        lines = (escape_terminal(line) for line in verdict_lines(verdict))
+        sys.stdout.write("\n".join(lines) + "\n")
+    if (more := len(found.verdicts) - MOST_SHOWN) > 0:
+        sys.stdout.write(f"and {more} more, in --json\n")
+    posts = 0 if found.run is None else found.run.posts
+    sys.stdout.write(f"{posts} POSTs now; every pair: {found.report}\n")
+    if found.run is not None and found.run.stopped is not None:
+        sys.stderr.write(f"stopped: {escape_terminal(found.run.stopped)}\n")
+
+
+def verdict_lines(verdict: Mapping[str, Any]) -> Iterator[str]:
+    """One model, one gateway, one fingerprint: a headline, and a line per likeness with its interval."""
+    before, after = verdict["system_fingerprint"], verdict["again_system_fingerprint"]
+    mark = (before or "no fingerprint") if before == after else f"{before or 'none'}, then {after or 'none'}"
+    seeds = "" if verdict["seeded"] else ", no seed"
+    yield f"{verdict['model']}, {mark}{seeds}: {verdict['compared']} pairs compared"
+    for name in LIKENESSES:
+        share = cast(Mapping[str, Any], verdict[name])
+        yield f"  {name:<16}{share['pairs']:>5}   {share['low']:>4.0%} to {share['high']:>4.0%}"
+    for name in ("failed", "open"):
+        if verdict[name]:
+            yield f"  {name:<16}{verdict[name]:>5}"

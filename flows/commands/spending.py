@@ -1,0 +1,59 @@
+"""The options of commands that buy without a table, and a flow that outlives its Prefect server."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, TypeVar
+
+from cyclopts import Parameter
+from reelsweep.flows.loss import caused_by_loss
+from reelsweep.flows.options import DEFAULT_KEY_ENV, Budget, RunOptions
+from reelsweep.prompts.errors import TroubleError
+from reelsweep.prompts.pricing import Price
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpendingFlags:
+    """Where to buy, and for how much."""
+
+    gateway: str | None = None
+    """sandbox:, a base URL such as https://host/v1, or a profile."""
+    api_key_env: str = DEFAULT_KEY_ENV
+    """The environment variable that holds the key."""
+    ledger: str | None = None
+    """sqlite:///PATH or postgresql://…; OUT/ledger.db when not given."""
+    allow_host: Annotated[tuple[str, ...], Parameter(negative=())] = ()
+    """A host (HOST or HOST:PORT) that may be fetched from though its address is not public; repeatable."""
+    price: str | None = None
+    """US dollars a generation (0.80) or a second of video (0.10/s)."""
+    budget: str | None = None
+    """US dollars for all this ledger ever settles and reserves (500), or per calendar day in UTC (50/day)."""
+
+    def options(self, **more: object) -> RunOptions:
+        """The checked options; SettingsError for a value that does not fit."""
+        fields = {
+            "gateway": self.gateway or "",
+            "api_key_env": self.api_key_env,
+            "ledger": self.ledger,
+            "allow_hosts": self.allow_host,
+            "price": None if self.price is None else Price.parse(self.price),
+            "budget": None if self.budget is None else Budget.parse(self.budget),
+        }
+        return RunOptions(**{**fields, **more})  # type: ignore[arg-type]
+
+
+async def outlive_server(flow: Awaitable[T], decided: Sequence[T]) -> T:
+    """A flow's result, also when the Prefect server was lost after it was decided. Raises TroubleError."""
+    try:
+        return await flow
+    except Exception as error:
+        if not caused_by_loss(error):
+            raise
+        if decided:
+            return decided[-1]
+        raise TroubleError(
+            "the Prefect server did not answer.", "Run the same command again: it goes on."
+        ) from error
