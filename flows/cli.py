@@ -39,7 +39,7 @@ def register() -> None:
         app.command(f"reelsweep.flows.commands.{name}:{name}", name=name)
 
 
-COMMANDS = ("run", "plan", "status", "show", "reconcile", "explain", "sandbox", "doctor")
+COMMANDS = ("run", "plan", "status", "show", "reproduce", "reconcile", "verify", "export", "explain", "sandbox", "doctor")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,0 +1,1 @@
+"""The page that explains a dataset: README.md with the header hubs read, and a figure."""

@@ -1,0 +1,1 @@
+"""Every file of an OUT or of an export, held against what is written about it."""

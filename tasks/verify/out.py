@@ -1,0 +1,82 @@
+"""An OUT held against its manifest: every clip by size and sha256, nothing missing, nothing foreign.
+
+Reads files only: no ledger, no network but the place's own.
+"""
+
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyarrow ships no types; nothing of it is unknown outside the folders' Arrow modules.
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from reelsweep.tasks.export.place import Entry, Place
+from reelsweep.tasks.export.source import MANIFEST, read_ended, read_table
+from reelsweep.tasks.verify.findings import Expected, Finding, Report, find_foreign, find_missing
+from reelsweep.tasks.verify.hashing import Meter, check_files
+from reelsweep.tasks.verify.layout import PUBLISHED, belongs, hash_in
+
+GOING = "its last run has not ended: it is going, or was killed; what it has made meanwhile is no fault"
+
+
+def verify_out(place: Place, meter: Meter) -> Report:
+    """Hold every file of an OUT against its manifest. Raises OutError when the manifest cannot be read."""
+    ended = read_ended(place)
+    entries = {entry.name: entry for entry in place.entries()}
+    clips, unsafe = _listed_clips(place)
+    needed = {**clips, **_listed_others(place, entries)}
+    missing = find_missing(needed, entries)
+    unlisted = {
+        name for name, entry in entries.items() if entry.kind == "file" and belongs(name) == "clip"
+    } - set(clips)
+    by_hash = {name for name, entry in entries.items() if entry.kind == "file" and belongs(name) == "by_hash"}
+    named = {name: Expected(sha256=hash_in(name)) for name in (by_hash | unlisted if not ended else by_hash)}
+    absent = {finding.name for finding in missing}
+    read = {name: each for name, each in {**clips, **named}.items() if name not in absent}
+    changed = check_files(place, read, meter)
+    wrong = {finding.name for finding in changed}
+    return Report(
+        where=str(place),
+        kind="out",
+        checked=len(read),
+        size_bytes=sum(entries[name].size_bytes for name in read),
+        missing=tuple(missing),
+        changed=(*unsafe, *changed),
+        foreign=tuple(_foreign(entries, needed, unlisted if ended else set())),
+        pending=() if ended else tuple(Finding(name) for name in sorted(unlisted - wrong)),
+        notes=() if ended else (GOING,),
+    )
+
+
+def _listed_clips(place: Place) -> tuple[dict[str, Expected], list[Finding]]:
+    """What the manifest says about clips, and where it names what no clip is called."""
+    clips: dict[str, Expected] = {}
+    unsafe: dict[str, Finding] = {}
+    table = read_table(place, MANIFEST, ("status", "file_name", "size_bytes", "sha256"))
+    for row in table.to_pylist():
+        name = row["file_name"]
+        if row["status"] != "success" or name is None:
+            continue
+        if belongs(name) == "clip":
+            clips[name] = Expected(row["size_bytes"], row["sha256"])
+        else:
+            unsafe[name] = Finding(name, "the manifest names a clip so, which no clip of Reelsweep is called")
+    return clips, [unsafe[name] for name in sorted(unsafe)]
+
+
+def _listed_others(place: Place, entries: Mapping[str, Entry]) -> dict[str, Expected]:
+    """The files a run publishes, and the transcripts its attempts name."""
+    others = {name: Expected() for name in PUBLISHED}
+    if "attempts.parquet" in entries:
+        table = read_table(place, "attempts.parquet", ("transcript",))
+        names = {f"transcripts/{name}" for name in table["transcript"].to_pylist() if name}
+        others |= {name: Expected() for name in names if belongs(name) == "transcript"}
+    return others
+
+
+def _foreign(
+    entries: Mapping[str, Entry], needed: Mapping[str, Expected], unlisted: set[str]
+) -> list[Finding]:
+    strange = {
+        name for name, entry in entries.items() if entry.kind != "file" or belongs(name) == "foreign"
+    } | unlisted
+    return [find_foreign(entries[name]) for name in sorted(strange - set(needed))]
