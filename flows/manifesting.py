@@ -1,19 +1,18 @@
 """The manifest during and after a run: published from the ledger, one writer at a time.
 
-A lock in OUT keeps two runs from publishing at once, and lines are read after it is held, so a file
+`only_writer` keeps two runs from publishing at once, and lines are read after it is held, so a file
 never goes back to an older state of the ledger.
 """
 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from reelsweep.flows.places import only_writer
 from reelsweep.flows.session import CODE_VERSION, OpenRun
 from reelsweep.prompts.errors import TroubleError
 from reelsweep.tasks.ledger.records import AttemptRecord, Line
@@ -35,7 +34,7 @@ class Manifesting:
     _going: asyncio.Task[Published] | None = None
 
     def __post_init__(self) -> None:
-        self._publisher = Publisher(self.run.out, time.monotonic)
+        self._publisher = Publisher(self.run.prepared.storage, time.monotonic)
 
     async def publish(self) -> Published:
         """Write every file as it stays, at the end of the run."""
@@ -55,7 +54,7 @@ class Manifesting:
 
     def _write(self, publish: Publish) -> Published:
         context = self.run.context
-        with manifest_lock(self.run.out):
+        with only_writer(self.run.prepared.storage, context.ledger):
             return publish(
                 lambda: context.ledger.lines(context.out_id),
                 lambda: context.ledger.attempt_lines(context.out_id),
@@ -63,19 +62,12 @@ class Manifesting:
             )
 
 
-@contextmanager
-def manifest_lock(out: Path) -> Generator[None]:
-    """Hold OUT's manifest; waits for another run that is publishing."""
-    with (out / ".manifest.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def _facts(run: OpenRun) -> dict[str, str]:
     plan = run.prepared.plan
     of_plan = {"table_sha256": plan.table.sha256, "plan_hash": plan.plan_hash}
-    if run.prepared.extends and (run.out / "manifest.parquet").exists():
-        of_plan = {name: text for name, text in read_facts(run.out).items() if name in of_plan}
+    storage = run.prepared.storage
+    if run.prepared.extends and storage.has("manifest.parquet"):
+        of_plan = {name: text for name, text in read_facts(str(storage)).items() if name in of_plan}
     return {
         **run.facts.as_facts(),
         "run_id": run.run_id,

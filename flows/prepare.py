@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 from reelsweep.flows.access import NamedGateway, key_of, named_gateway
 from reelsweep.flows.options import RunOptions
+from reelsweep.flows.places import demand_ledger, find_out, nothing_sent
 from reelsweep.prompts.errors import OutError, SettingsError
 from reelsweep.prompts.given import GivenPlan
 from reelsweep.prompts.plan import Plan, PlanSettings, make_plan
@@ -24,8 +25,10 @@ from reelsweep.tasks.artifacts.origin import origin_of
 from reelsweep.tasks.artifacts.store import Store
 from reelsweep.tasks.gateway.profiles import Profile
 from reelsweep.tasks.manifest.outfile import OutFacts, read_out
+from reelsweep.tasks.storage.out import Out, as_out
 
 RUNS = Path("runs")
+MANIFEST = "manifest.parquet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +42,8 @@ class Prepared:
     gateway: str
     """The ledger's name of the gateway."""
     is_sandbox: bool
-    out: Path
+    storage: Out
+    """Where OUT is."""
     facts: OutFacts | None
     """What an earlier run wrote into OUT, None for a new one."""
     key: str | None = field(repr=False)
@@ -47,6 +51,11 @@ class Prepared:
     price_source: str
     """Where the price comes from: `--price`, the profile with its date, or empty."""
     door: Door
+
+    @property
+    def out(self) -> Path:
+        """The folder of this machine where OUT's files are made: OUT itself, or its staging folder."""
+        return self.storage.desk
 
     @property
     def extends(self) -> bool:
@@ -66,8 +75,10 @@ def prepare(table: str | Path | pd.DataFrame, options: RunOptions, *, keep_input
     """
     read = read_table(table)
     named = named_gateway(options)
-    out = out_folder(read, options, is_sandbox=named.is_sandbox)
-    facts = read_out(out)
+    out = out_of(read, options, is_sandbox=named.is_sandbox)
+    demand_ledger(out, options.ledger)
+    with nothing_sent(out):
+        facts = read_out(out)
     check_out(out, facts, is_sandbox=named.is_sandbox, ledger=options.ledger)
     door = gateway_door(named.profile, options)
     store = Store(out) if keep_inputs else None
@@ -81,7 +92,7 @@ def prepared_for(
     named: NamedGateway,
     options: RunOptions,
     *,
-    out: Path,
+    out: Path | Out,
     facts: OutFacts | None,
 ) -> Prepared:
     """The run of a plan, with its price, its key and its door; raises UsageError."""
@@ -97,7 +108,7 @@ def prepared_for(
         profile=named.profile,
         gateway=named.gateway,
         is_sandbox=named.is_sandbox,
-        out=out,
+        storage=as_out(out),
         facts=facts,
         key=key_of(named, options),
         price=price,
@@ -130,23 +141,21 @@ def gateway_door(profile: Profile, options: RunOptions) -> Door:
         raise SettingsError(f"--allow-host: {error}", "Expected HOST or HOST:PORT.") from error
 
 
-def out_folder(table: Table, options: RunOptions, *, is_sandbox: bool) -> Path:
+def out_of(table: Table, options: RunOptions, *, is_sandbox: bool) -> Out:
     """`--out`, or `runs/<table stem>` (`runs/sandbox/<table stem>` for the sandbox)."""
-    if options.out is not None:
-        return Path(options.out).absolute()
-    return (RUNS / "sandbox" / table.stem if is_sandbox else RUNS / table.stem).absolute()
+    return find_out(options.out or (RUNS / "sandbox" / table.stem if is_sandbox else RUNS / table.stem))
 
 
-def check_out(out: Path, facts: OutFacts | None, *, is_sandbox: bool, ledger: str | None) -> None:
+def check_out(out: Path | Out, facts: OutFacts | None, *, is_sandbox: bool, ledger: str | None) -> None:
     """Refuse an OUT that would lead to a second purchase or mix what must not be mixed."""
     if facts is None:
-        if (out / "manifest.parquet").exists():
+        if as_out(out).has(MANIFEST):
             raise OutError(f"{out} has a manifest but no reelsweep.json.", "Choose another --out.")
         return
     if (facts.gateway_kind == "sandbox") != is_sandbox:
         kind = "sandbox" if facts.gateway_kind == "sandbox" else "real"
         raise OutError(f"{out} holds {kind} results; an OUT never holds both.", "Choose another --out.")
-    if ledger is None and not (out / "ledger.db").exists() and (out / "manifest.parquet").exists():
+    if ledger is None and not as_out(out).has("ledger.db") and as_out(out).has(MANIFEST):
         raise OutError(
             f"{out} has a manifest but no ledger: running on could pay twice.",
             f"Restore ledger.db from a backup, or make it anew: reelsweep reconcile {out} --rebuild.",

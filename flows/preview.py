@@ -93,7 +93,7 @@ async def preview(prepared: Prepared) -> Preview:
     concurrency = prepared.options.concurrency or 4
     return Preview(
         table=plan.table.name,
-        out=str(prepared.out),
+        out=str(prepared.storage),
         gateway=prepared.gateway,
         rows=plan.num_rows,
         planned=len(plan),

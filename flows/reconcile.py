@@ -16,7 +16,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
+from functools import partial
 
 from reelsweep.flows.options import RunOptions
 from reelsweep.flows.prepare import gateway_door
@@ -36,6 +36,7 @@ from reelsweep.tasks.purchase.conclude import conclude
 from reelsweep.tasks.purchase.context import RunContext
 from reelsweep.tasks.purchase.links import by_expiry
 from reelsweep.tasks.purchase.recover import fetch_again, recover
+from reelsweep.tasks.storage.out import Out
 
 AT_A_TIME = 8
 TEN_MINUTES_S = 600.0
@@ -127,7 +128,7 @@ async def _reconcile(context: RunContext, attempt: AttemptRecord, spec: Generati
 
 async def reread(context: RunContext, attempt: AttemptRecord, spec: GenerationSpec) -> str:
     """Read the kept transcript with the reader of today; what it now shows is taken."""
-    body = await asyncio.to_thread(_transcript, context.store.out, attempt)
+    body = await context.store.off_loop(partial(context.store.read_transcript, attempt.transcript))
     if body is None:
         return "unknown"
     outcome = read_body(
@@ -143,13 +144,8 @@ async def reread(context: RunContext, attempt: AttemptRecord, spec: GenerationSp
     return (await conclude(spec, context, attempt.attempt_id, outcome)).status
 
 
-def _transcript(out: Path, attempt: AttemptRecord) -> bytes | None:
-    path = out / "transcripts" / (attempt.transcript or "")
-    return path.read_bytes() if attempt.transcript and path.is_file() else None
-
-
 async def reconcile_out(
-    out: Path,
+    out: Out,
     facts: OutFacts,
     ledger: Ledger,
     profile: Profile,

@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from reelsweep.flows.access import SANDBOX, named_gateway
 from reelsweep.flows.commands.outs import OpenOut, open_out
 from reelsweep.flows.options import RunOptions, parse_share
-from reelsweep.flows.access import SANDBOX, named_gateway
+from reelsweep.flows.places import find_out
 from reelsweep.flows.prepare import Prepared, check_out, prepared_for
 from reelsweep.prompts.errors import OutError, SettingsError
 from reelsweep.prompts.given import given_plan
@@ -57,7 +58,7 @@ def draw_repetition(
     with open_out(out, options.ledger) as opened:
         options = replace(options, gateway=_gateway_of(opened, options))
         named = named_gateway(options)
-        check_out(opened.out, opened.facts, is_sandbox=named.is_sandbox, ledger=options.ledger)
+        check_out(opened.storage, opened.facts, is_sandbox=named.is_sandbox, ledger=options.ledger)
         requests = requests_of(opened.ledger.lines(opened.facts.out_id))
         asked = population(requests, named.gateway)
         if not asked:
@@ -65,8 +66,7 @@ def draw_repetition(
         drawn = draw(asked, sample_size(number, len(asked)))
         rows = [row for one in drawn if (row := to_make(one, since)) is not None]
         plan = given_plan(opened.facts.table, map(spec_of, rows))
-        out_path = opened.out.absolute()
-        prepared = prepared_for(plan, named, options, out=out_path, facts=opened.facts)
+        prepared = prepared_for(plan, named, options, out=find_out(out), facts=opened.facts)
     return Repetition(prepared=prepared, population=len(asked), sampled=len(drawn))
 
 
@@ -118,7 +118,7 @@ def _gateway_of(opened: OpenOut, options: RunOptions) -> str:
         return SANDBOX
     runs = asyncio.run(opened.ledger.runs(opened.facts.out_id))
     if not runs:
-        raise OutError(f"{opened.out} has no run yet.", "Start one with `reelsweep run`.")
+        raise OutError(f"{opened.storage} has no run yet.", "Start one with `reelsweep run`.")
     return str(runs[-1]["gateway"])
 
 
@@ -126,7 +126,7 @@ def _nothing_to_draw(opened: OpenOut, requests: Sequence[Request], gateway: str)
     others = sorted({one.first.gateway for one in requests} - {gateway})
     if others:
         return OutError(
-            f"nothing in {opened.out} was made by {gateway}; it holds rows of {', '.join(others)}.",
+            f"nothing in {opened.storage} was made by {gateway}; it holds rows of {', '.join(others)}.",
             f"Give --gateway {others[0]}.",
         )
-    return OutError(f"{opened.out} has no row that succeeded.", "Run its table first.")
+    return OutError(f"{opened.storage} has no row that succeeded.", "Run its table first.")

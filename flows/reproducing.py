@@ -10,8 +10,8 @@ from contextvars import ContextVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 from reelsweep.flows.commands.outs import open_out
-from reelsweep.flows.manifesting import manifest_lock
 from reelsweep.flows.options import RunOptions
+from reelsweep.flows.places import only_writer
 from reelsweep.flows.repetition import Repetition, draw_repetition
 from reelsweep.flows.run import run_to_summary
 from reelsweep.flows.summary import RunStopped, RunSummary
@@ -75,12 +75,14 @@ async def reproduce_drawn(out: str, options: RunOptions, *, sample: str, fresh: 
 def conclude(repetition: Repetition, run: RunSummary | None) -> Reproduction:
     """Compare all that the OUT holds more than once, and write it down."""
     prepared = repetition.prepared
-    with open_out(prepared.out, prepared.options.ledger) as opened, manifest_lock(prepared.out):
+    storage = prepared.storage
+    with open_out(str(storage), prepared.options.ledger) as opened, only_writer(storage, opened.ledger):
         pairs = list(pairs_of(requests_of(opened.ledger.lines(opened.facts.out_id))))
         report = write_pairs(prepared.out, pairs, opened.facts.as_facts())
+        opened.storage.hand_over(report.name)
     return Reproduction(
-        out=str(prepared.out),
-        report=str(report),
+        out=str(storage),
+        report=f"{storage}/{report.name}",
         population=repetition.population,
         sampled=repetition.sampled,
         made_before=repetition.sampled - repetition.num_missing,

@@ -20,7 +20,7 @@ from prefect.states import Completed
 from reelsweep.flows.board import Board, line
 from reelsweep.flows.manifesting import Manifesting
 from reelsweep.flows.options import RunOptions
-from reelsweep.flows.prepare import Prepared, prepare
+from reelsweep.flows.prepare import MANIFEST, Prepared, prepare
 from reelsweep.flows.progress import DISPLAY, Tracker, watch
 from reelsweep.flows.reconcile import reconciling
 from reelsweep.flows.session import OpenRun, open_run
@@ -32,6 +32,7 @@ from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.generate import generate
 from reelsweep.tasks.ledger.records import Tally
 from reelsweep.tasks.manifest.outfile import write_out
+from reelsweep.tasks.purchase.context import RunContext
 from reelsweep.tasks.purchase.ends import RowEnd
 from reelsweep.tasks.purchase.make import skip_for_budget
 from reelsweep.tasks.purchase.stops import Stop
@@ -132,7 +133,7 @@ async def _drive(run: OpenRun, tracker: Tracker) -> None:
     drain_s = run.prepared.options.drain_s
     drain = Drain(
         stop=lambda: context.stop(_interrupted()),
-        cut=lambda: cancel(working),
+        cut=lambda: cut_off(working, context),
         drain_s=default_drain_s() if drain_s is None else drain_s,
     )
     with draining(drain):
@@ -161,9 +162,10 @@ async def _until_done(working: asyncio.Task[None], run: OpenRun) -> None:
             raise
 
 
-def cancel(task: asyncio.Task[None]) -> None:
-    """Cut the window off."""
+def cut_off(task: asyncio.Task[None], context: RunContext) -> None:
+    """Cut the window off; what is being stored elsewhere is not tried for long."""
     task.cancel()
+    context.store.storage.give_up()
 
 
 def _num_workers(run: OpenRun) -> int:
@@ -185,8 +187,8 @@ def _summary(run: OpenRun, tracker: Tracker, tally: Tally, started: float) -> Ru
     stop = context.stopped or next(iter(context.model_stops.values()), None) or tracker.verdict()
     return RunSummary(
         run_id=run.run_id,
-        out=str(run.out),
-        manifest=str(run.out / "manifest.parquet"),
+        out=str(run.prepared.storage),
+        manifest=f"{run.prepared.storage}/{MANIFEST}",
         gateway=run.prepared.gateway,
         counts=counts,
         planned=sum(counts.values()),
@@ -195,6 +197,8 @@ def _summary(run: OpenRun, tracker: Tracker, tally: Tally, started: float) -> Ru
         elapsed_s=round(time.monotonic() - started, 3),
         exit_code=exit_code(stop, num_left=tracker.num_left + counts.get("unknown", 0) + len(run.held_back)),
         stopped=None if stop is None else str(stop),
+        stop_reason=None if stop is None else stop.reason,
+        changes=run.changes,
     )
 
 
@@ -202,4 +206,5 @@ async def _mark_clean(run: OpenRun) -> None:
     """Note that nothing is being sent any more, unless another run is still at work here."""
     runs = await run.context.ledger.runs(run.context.out_id)
     if all(one["state"] != "live" for one in runs):
-        write_out(run.out, run.facts.model_copy(update={"ended": True}))
+        ended = run.facts.model_copy(update={"ended": True})
+        await asyncio.to_thread(write_out, run.prepared.storage, ended)

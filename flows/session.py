@@ -23,16 +23,18 @@ from pathlib import Path
 
 from reelsweep.flows.access import SANDBOX
 from reelsweep.flows.gate import demand_key
+from reelsweep.flows.places import nothing_sent, only_writer
 from reelsweep.flows.planned import plan_rows
 from reelsweep.flows.prepare import Prepared, gateway_door
 from reelsweep.flows.replay import replayable
+from reelsweep.flows.summary import Changes
 from reelsweep.prompts.errors import OutError, SettingsError
 from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.artifacts.probe import Prober
 from reelsweep.tasks.artifacts.store import Store
 from reelsweep.tasks.ledger.ledger import Ledger
-from reelsweep.tasks.ledger.records import RunRecord, Standing
-from reelsweep.tasks.manifest.outfile import OutFacts, lock_out, read_out, write_out
+from reelsweep.tasks.ledger.records import PlanDiff, RunRecord, Standing
+from reelsweep.tasks.manifest.outfile import OutFacts, create_out, read_out, write_out
 from reelsweep.tasks.purchase.context import CONTEXTS, RunContext
 from reelsweep.tasks.purchase.links import by_expiry, link_expires_at
 from reelsweep.tasks.sandbox.server import SandboxServer
@@ -54,6 +56,8 @@ class OpenRun:
     """Fingerprints whose prompt, model and seed are paid for under other parameters: `--rebuy` buys them."""
     expiring: tuple[str, ...] = ()
     """Fingerprints that are paid for and whose link says when it dies, the soonest first."""
+    changes: Changes | None = None
+    """What the plan asks for beside the last one; None where there was none."""
     replayable: frozenset[str] = frozenset()
     """Fingerprints of unknown fate whose key the gateway still knows: asked for again by themselves."""
 
@@ -132,13 +136,15 @@ class OpenRun:
 async def open_run(prepared: Prepared) -> AsyncGenerator[OpenRun]:
     """Open a run for the block: what it holds (lock, lease, servers, workers) is given back at its end.
 
-    Raises UsageError without a key, OutError for an OUT or a ledger that does not fit, TroubleError for a disk or database that fails.
+    Raises UsageError where the gateway would get no key, OutError for an OUT or a ledger that does not fit,
+    TroubleError for a disk or database that fails.
     """
     demand_key(prepared)
     run_id = uuid.uuid4().hex
     async with AsyncExitStack() as stack:
         prepared = await _with_sandbox(prepared, stack)
-        store = await asyncio.to_thread(Store, prepared.out)
+        store = Store(prepared.storage)
+        stack.callback(store.close)
         ledger = await asyncio.to_thread(Ledger.open, prepared.ledger_url)
         stack.callback(ledger.close)
         facts = await asyncio.to_thread(_claim_out, prepared, ledger)
@@ -156,7 +162,7 @@ async def open_run(prepared: Prepared) -> AsyncGenerator[OpenRun]:
         stack.callback(CONTEXTS.pop, run_id, None)
         plan = prepared.plan
         rows = plan_rows(plan.specs(), has_shared=plan.num_shared > 0)
-        await ledger.record_plan(
+        diff = await ledger.record_plan(
             facts.out_id, prepared.gateway, plan.plan_hash, rows, extends=prepared.extends
         )
         bought_before = await ledger.bought_before(facts.out_id, prepared.gateway)
@@ -170,10 +176,17 @@ async def open_run(prepared: Prepared) -> AsyncGenerator[OpenRun]:
             standings=standings,
             held_back=held_back,
             expiring=await _expiring(ledger, facts.out_id, standings),
+            changes=None if prepared.extends else _changes(diff),
             replayable=await replayable(
                 ledger, facts.out_id, standings, prepared.profile.key_ttl_s, datetime.now(UTC)
             ),
         )
+
+
+def _changes(diff: PlanDiff) -> Changes | None:
+    if diff.is_first:
+        return None
+    return Changes(new=diff.new, edited=diff.edited, removed=diff.removed)
 
 
 async def _expiring(ledger: Ledger, out_id: str, standings: Mapping[str, Standing]) -> tuple[str, ...]:
@@ -205,28 +218,33 @@ async def _with_sandbox(prepared: Prepared, stack: AsyncExitStack) -> Prepared:
 
 def _claim_out(prepared: Prepared, ledger: Ledger) -> OutFacts:
     """Write reelsweep.json first; refuse an OUT whose ledger is another one."""
-    prepared.out.mkdir(parents=True, exist_ok=True)
-    with lock_out(prepared.out):
-        return _give_facts(prepared, ledger)
+    with nothing_sent(prepared.storage):
+        prepared.storage.begin()
+        with only_writer(prepared.storage, ledger):
+            return _give_facts(prepared, ledger)
 
 
 def _give_facts(prepared: Prepared, ledger: Ledger) -> OutFacts:
     """The facts of an OUT that another run may have made a moment ago."""
-    facts = read_out(prepared.out)
-    if facts is None:
-        facts = OutFacts(
-            out_id=uuid.uuid4().hex,
-            ledger_id=ledger.ledger_id,
-            table=prepared.plan.table.name,
-            gateway_kind="sandbox" if prepared.is_sandbox else "real",
-        )
-    elif facts.ledger_id != ledger.ledger_id:
+    checks = str(prepared.options.checks)
+    fresh = OutFacts(
+        out_id=uuid.uuid4().hex,
+        ledger_id=ledger.ledger_id,
+        table=prepared.plan.table.name,
+        gateway_kind="sandbox" if prepared.is_sandbox else "real",
+        checks=checks,
+    )
+    if read_out(prepared.storage) is None and create_out(prepared.storage, fresh):
+        return fresh
+    facts = read_out(prepared.storage) or fresh
+    if facts.ledger_id != ledger.ledger_id:
         raise SettingsError(
-            f"{prepared.out} belongs to another ledger than {prepared.ledger_url}.",
+            f"{prepared.storage} belongs to another ledger than {prepared.ledger_url}.",
             "Give the ledger it was made with, or choose another --out.",
         )
-    facts = facts.model_copy(update={"table": prepared.plan.table.name, "ended": False})
-    write_out(prepared.out, facts)
+    kept = {} if prepared.extends else {"checks": checks}
+    facts = facts.model_copy(update={"table": prepared.plan.table.name, "ended": False, **kept})
+    write_out(prepared.storage, facts)
     return facts
 
 
@@ -238,7 +256,7 @@ async def _refuse_other_table(prepared: Prepared, facts: OutFacts, ledger: Ledge
         known = await ledger.knows_any_prompt(facts.out_id, dict.fromkeys(ids))
     if known is False and len(prepared.plan):
         raise OutError(
-            f"{prepared.out} holds the results of another table: it shares no prompt with this one.",
+            f"{prepared.storage} holds the results of another table: it shares no prompt with this one.",
             "Choose another --out.",
         )
 

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 from reelsweep.prompts.errors import StopError
 from reelsweep.tasks.manifest.read import read_manifest
-from reelsweep.tasks.purchase.stops import Stop
+from reelsweep.tasks.purchase.stops import Stop, StopReason
 
 FAILED = frozenset({"failed", "invalid_output", "failed_to_download", "unknown", "skipped_parent"})
+
+
+class Changes(BaseModel):
+    """What the plan asks for beside the last one of this OUT, in rows; an order of their own is no change."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    new: int
+    edited: int
+    """In the place of another row of the same prompt, or carrying other columns."""
+    removed: int
+    """No longer asked for; they stay in the manifest with `in_plan` false."""
+
+    def __str__(self) -> str:
+        counts = ((self.new, "new"), (self.edited, "edited"), (self.removed, "removed"))
+        found = ", ".join(f"{number} {name}" for number, name in counts if number)
+        return f"{found} since the last run" if found else "unchanged since the last run"
 
 
 class RunSummary(BaseModel):
@@ -34,10 +49,14 @@ class RunSummary(BaseModel):
     exit_code: int = 0
     stopped: str | None = None
     """Why the run sent nothing more, in one line."""
+    stop_reason: StopReason | None = None
+    """The same in one word."""
+    changes: Changes | None = None
+    """None where this OUT had no plan before."""
 
     def frame(self) -> pd.DataFrame:
         """The manifest, with absolute file paths."""
-        return read_manifest(Path(self.out))
+        return read_manifest(self.out)
 
     @property
     def state_name(self) -> str:

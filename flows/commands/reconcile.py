@@ -17,8 +17,8 @@ from reelsweep.flows.bill import Meaning, parse_mapping
 from reelsweep.flows.commands.outs import OpenOut, open_out
 from reelsweep.flows.commands.screen import print_json
 from reelsweep.flows.display import escape_terminal
-from reelsweep.flows.manifesting import manifest_lock
 from reelsweep.flows.options import DEFAULT_KEY_ENV, RunOptions
+from reelsweep.flows.places import only_writer
 from reelsweep.flows.rebuild import rebuild as rebuild_ledger
 from reelsweep.flows.reconcile import Reconciled, reconcile_out
 from reelsweep.flows.settling import as_document, as_lines, read_joined, settle
@@ -78,7 +78,7 @@ def reconcile(
         profile, key = _access(options, is_sandbox=opened.facts.gateway_kind == "sandbox")
         parsed = None if price is None else Price.parse(price)
         done = asyncio.run(
-            reconcile_out(opened.out, opened.facts, opened.ledger, profile, latest, key, parsed)
+            reconcile_out(opened.storage, opened.facts, opened.ledger, profile, latest, key, parsed)
         )
         _publish(opened)
         counts = asyncio.run(opened.ledger.tally(opened.facts.out_id)).counts
@@ -125,7 +125,7 @@ async def _gateway_of(opened: OpenOut) -> str:
     """The gateway of the OUT's latest run."""
     runs = await opened.ledger.runs(opened.facts.out_id)
     if not runs:
-        raise SettingsError(f"{opened.out} has no run yet.", "Start one with `reelsweep run`.")
+        raise SettingsError(f"{opened.storage} has no run yet.", "Start one with `reelsweep run`.")
     return str(runs[-1]["gateway"])
 
 
@@ -144,9 +144,9 @@ def _access(options: RunOptions, *, is_sandbox: bool) -> tuple[Profile, str | No
 
 
 def _publish(opened: OpenOut) -> None:
-    publisher = Publisher(opened.out, time.monotonic)
+    publisher = Publisher(opened.storage, time.monotonic)
     out_id = opened.facts.out_id
-    with manifest_lock(opened.out):
+    with only_writer(opened.storage, opened.ledger):
         publisher.publish(
             lambda: opened.ledger.lines(out_id),
             lambda: opened.ledger.attempt_lines(out_id),

@@ -48,7 +48,7 @@ def data_url(sha256: str, store: Store) -> str:
     form = image_format(content)
     if form is None or hashlib.sha256(content).hexdigest() != sha256:
         remedy = "Run the same command again with the table's images in place."
-        raise UsageError(f"the image {sha256[:12]}… is not in {store.out / 'inputs'} any more.", remedy)
+        raise UsageError(f"the image {sha256[:12]}… is not in {store.storage}/inputs any more.", remedy)
     return f"data:{form.mime_type};base64,{base64.b64encode(content).decode('ascii')}"
 
 

@@ -34,6 +34,10 @@ class Store:
         """What `blocking` returns, run in a thread where it may wait for the disk or the network."""
         return await self.storage.off_loop(blocking)
 
+    def close(self) -> None:
+        """Let go of threads; what waits for the network is given up and stays on the desk."""
+        self.storage.close()
+
     def part(self, attempt_id: str, choice_idx: int) -> Path:
         """Where the video of one choice is downloaded to; its folder exists."""
         folder = self._parts

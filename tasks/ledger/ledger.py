@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, tzinfo
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -24,7 +25,7 @@ from reelsweep.tasks.ledger.clock import AttemptIds, read_boot_id, uptime_s, utc
 from reelsweep.tasks.ledger.lease import Lease, bury
 from reelsweep.tasks.ledger.leases import Moment, Times
 from reelsweep.tasks.ledger.link import open_link
-from reelsweep.tasks.ledger.locks import clear_lock
+from reelsweep.tasks.ledger.locks import RunLock, clear_lock
 from reelsweep.tasks.ledger.migrate import migrate, read_steps
 from reelsweep.tasks.ledger.place import FilePlace, ServerPlace, parse_place, prepare_file
 from reelsweep.tasks.ledger.reading import Reading, wait
@@ -41,6 +42,7 @@ from reelsweep.tasks.ledger.records import (
     RunRecord,
 )
 from reelsweep.tasks.ledger.restore import Remains, restore
+from reelsweep.tasks.ledger.turns import turn
 from reelsweep.tasks.ledger.writer import Writer
 from sqlalchemy import Connection
 
@@ -137,6 +139,10 @@ class Ledger(Reading):
         """Whether the run may send now: in memory, on a clock that runs while the process is stopped."""
         lease = self._leases.get(run_id)
         return lease is not None and lease.held()
+
+    def turn(self, name: str) -> AbstractContextManager[RunLock]:
+        """Be the only one of all who use this ledger in the turn called `name`; waits, so use a thread."""
+        return turn(self._place, name)
 
     async def bury_dead(self) -> int:
         """Declare dead runs dead without starting one, so that what they had in flight shows as it is."""

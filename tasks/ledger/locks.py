@@ -20,6 +20,10 @@ from reelsweep.tasks.ledger.trouble import is_database_error
 from sqlalchemy import Connection, text
 
 
+class HeldError(TroubleError):
+    """Somebody else holds the lock: it may be asked for again."""
+
+
 class RunLock(Protocol):
     """One run's proof of life. All but `proves_death` are called from the run's lease thread."""
 
@@ -29,7 +33,7 @@ class RunLock(Protocol):
 
 
 class FileLock:
-    """The lock of a run beside a SQLite file. `take` raises TroubleError when another process has it."""
+    """The lock of a run beside a SQLite file. `take` raises HeldError when another process has it."""
 
     def __init__(self, place: FilePlace, run_id: str) -> None:
         self._path = _lock_path(place, run_id)
@@ -43,7 +47,7 @@ class FileLock:
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         if not _flock(descriptor):
             os.close(descriptor)
-            raise TroubleError(f"The run lock {self._path} is held by another process.")
+            raise HeldError(f"The run lock {self._path} is held by another process.")
         self._descriptor = descriptor
         _not_for_children.add(descriptor)
 
@@ -79,7 +83,7 @@ class AdvisoryLock:
             raise
         if not taken:
             link.close()
-            raise TroubleError("The run's lock on the server is held by another connection.")
+            raise HeldError("The run's lock on the server is held by another connection.")
         self._link = link
 
     def is_held(self) -> bool:

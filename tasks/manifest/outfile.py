@@ -5,9 +5,7 @@ Written before anything else in an OUT, read before anything is planned for it.
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -33,6 +31,8 @@ class OutFacts(BaseModel):
     """The prompt table, as the user named it."""
     gateway_kind: Literal["sandbox", "real"]
     """An OUT holds results of the sandbox or of real gateways, never of both."""
+    checks: str = "default"
+    """The content checks of the latest run, as `--checks` takes them."""
     ended: bool = False
     """Whether the last run ended by itself; False while one is going on and after a crash."""
 
@@ -44,6 +44,7 @@ class OutFacts(BaseModel):
             "ledger_id": self.ledger_id,
             "table": self.table,
             "gateway_kind": self.gateway_kind,
+            "checks": self.checks,
         }
 
 
@@ -77,14 +78,6 @@ def read_out(out: Path | Out) -> OutFacts | None:
         raise OutError(
             f"{path} is damaged: {_fields(error)}.", "Restore it, or choose another --out."
         ) from None
-
-
-@contextmanager
-def lock_out(out: Path) -> Generator[None]:
-    """Be the only one for the block who gives `out` its facts: two runs may begin in it at once."""
-    with (out / ".manifest.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _content(facts: OutFacts) -> bytes:

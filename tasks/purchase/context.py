@@ -231,7 +231,7 @@ class RunContext:
         if canary is not None:
             canary.lift()
         if trip is not None:
-            remedy = f"Nothing more is sent. Read the transcripts in {self.store.out / 'transcripts'}."
+            remedy = f"Nothing more is sent. Read the transcripts in {self.store.storage}/transcripts."
             self.stop(Stop(reason="breaker", message=f"{trip}.", remedy=remedy))
 
     def clients(self) -> Clients:

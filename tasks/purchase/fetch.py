@@ -48,13 +48,16 @@ async def _stored_choice(
     context: RunContext, attempt_id: str, choice: Choice, refresh: Refresh, known: ResultRecord | None
 ) -> ResultRecord:
     """The choice's file if it has its name already, else fetched."""
-    file_name = context.store.find(known.sha256) if known is not None and known.sha256 else None
+    file_name, store = None, context.store
+    if known is not None and known.sha256:
+        file_name = await store.off_loop(partial(store.find, known.sha256))
     if known is None or file_name is None:
         return await _fetch_choice(context, attempt_id, choice, refresh)
     try:
-        facts = await context.prober.probe(context.store.out / file_name)
+        facts = await context.prober.probe(await store.off_loop(partial(store.fetch, file_name)))
     except InvalidVideo:
         return await _fetch_choice(context, attempt_id, choice, refresh)
+    await store.off_loop(partial(store.hand_over, file_name))
     return replace(
         known,
         status="success",
@@ -80,7 +83,7 @@ async def _fetch_choice(
         facts = await context.prober.probe(part)
     except InvalidVideo as error:
         if got.resumed_from:  # a part that outlived a power cut may have holes
-            await asyncio.to_thread(context.store.discard, part)
+            await context.store.off_loop(partial(context.store.discard, part))
             return await _fetch_choice(context, attempt_id, choice, refresh)
         return await _invalid(context, choice, part, got, error.reason)
     return await _store(context, attempt_id, choice, part, got, facts)
@@ -113,7 +116,7 @@ async def _store(
         size_bytes=got.size_bytes,
         file_name=context.store.file_name(got.sha256, suffix),
     )
-    file_name = await asyncio.to_thread(context.store.place, part, got.sha256, suffix)
+    file_name = await context.store.off_loop(partial(context.store.place, part, got.sha256, suffix))
     return ResultRecord(
         choice_idx=choice.choice_idx,
         status="success",
@@ -132,7 +135,7 @@ async def _invalid(
     context: RunContext, choice: Choice, part: Path, got: Download, reason: str
 ) -> ResultRecord:
     """What came is no video: kept under `rejected/`, so that what was paid for can be looked at."""
-    file_name = await asyncio.to_thread(context.store.reject, part, got.sha256)
+    file_name = await context.store.off_loop(partial(context.store.reject, part, got.sha256))
     return ResultRecord(
         choice_idx=choice.choice_idx,
         status="invalid_output",

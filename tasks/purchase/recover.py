@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
+from functools import partial
 
 from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.gateway.fold import read_body
@@ -18,7 +18,7 @@ from reelsweep.tasks.purchase.ends import RowEnd
 async def recover(spec: GenerationSpec, context: RunContext, attempt_id: str) -> RowEnd:
     """Ask for an attempt whose stream was cut; `unknown` when nobody knows it any more."""
     attempt = await context.ledger.attempt(attempt_id)
-    asked = await asyncio.to_thread(_asked, attempt, context)
+    asked = await context.store.off_loop(partial(_asked, attempt, context))
     answer = await ask_until_ended(context, attempt_id, asked)
     if answer.status == "incomplete":
         return RowEnd(status="unknown", error_type=attempt.error_type, message=attempt.error_message or "")
@@ -65,10 +65,8 @@ async def _without_address(context: RunContext, attempt_id: str, answer: Outcome
 def _asked(attempt: AttemptRecord, context: RunContext) -> Outcome:
     """What the stream had said, by its transcript where one is kept, as a job that is still open."""
     said = Outcome(status="incomplete")
-    path = context.store.out / "transcripts" / (attempt.transcript or "")
-    if attempt.transcript and path.is_file():
+    body = context.store.read_transcript(attempt.transcript)
+    if body is not None:
         base_url = str(context.profile.base_url)
-        said = read_body(
-            path.read_bytes(), http_status=attempt.http_status or 200, base_url=base_url, cut="reset"
-        )
+        said = read_body(body, http_status=attempt.http_status or 200, base_url=base_url, cut="reset")
     return replace(said, status="incomplete", task_id=attempt.gateway_task_id, status_url=attempt.status_url)

@@ -26,7 +26,7 @@ LOOK_PATIENCE_S = 15.0
 """How long a question is repeated: somebody waits for its answer."""
 PUT_PATIENCE_S = 600.0
 """How long an upload is repeated: what is uploaded was paid for."""
-AGAIN = "Run the same command again: nothing is bought twice, and what is kept here is uploaded then."
+AGAIN = "Run the same command again: nothing is bought twice, and what is kept here is stored then."
 _OPTIONS: dict[str, dict[str, Any]] = {
     "s3": {
         "config_kwargs": {"max_pool_connections": 32, "connect_timeout": 10, "read_timeout": 60},
@@ -83,7 +83,10 @@ class Objects:
             self._files.put_file(str(path), self._key(name), **self._checksum(sha256))
             return self._confirmed(name, size_bytes)
 
-        return self._persist("store", name, upload, self._put_patience_s)
+        try:
+            return self._persist("store", name, upload, self._put_patience_s)
+        except TroubleError as error:
+            raise TroubleError(error.message, f"{error.remedy} {AGAIN}") from None
 
     def write(self, name: str, content: bytes) -> Tag:
         """Make `content` the object `name`, and be told so."""
@@ -170,8 +173,8 @@ class Objects:
                 pause_s = PAUSES_S[min(tries, len(PAUSES_S) - 1)]
                 is_late = time.monotonic() + pause_s - began > patience_s
                 if not refused.may_pass or is_late or self._given_up.is_set():
-                    remedy = f"{refused.remedy} {AGAIN}" if what == "store" else refused.remedy
-                    raise TroubleError(f"cannot {what} {self.url}/{name}: {refused.why}.", remedy) from None
+                    message = f"cannot {what} {self.url}/{name}: {refused.why}."
+                    raise TroubleError(message, refused.remedy) from None
             else:
                 if tries > 1:
                     self.on_note(f"{self.url} answers again.")

@@ -12,9 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from reelsweep.tasks.artifacts.disk import fsync_folder, make_folder, sha256_of, trouble
+from reelsweep.tasks.artifacts.disk import fsync_folder, make_folder, sha256_of, trouble, write_whole
 from reelsweep.tasks.ledger.place import is_on_network
-from reelsweep.tasks.manifest.beside import write_durably
 
 T = TypeVar("T")
 
@@ -84,6 +83,10 @@ class Out(Protocol):
         """What `blocking` returns, run where waiting disturbs nobody."""
         ...
 
+    def give_up(self) -> None:
+        """Repeat nothing that fails from now on: the run is cut off."""
+        ...
+
     def close(self) -> None:
         """Let go of threads."""
         ...
@@ -122,7 +125,7 @@ class FolderOut:
 
     def write(self, name: str, content: bytes) -> None:
         """Replace a file at once and for good."""
-        write_durably(self._folder / name, content)
+        write_whole(self._folder / name, content)
 
     def create(self, name: str, content: bytes) -> bool:
         """Write a file that is not there; the caller holds OUT's lock."""
@@ -173,6 +176,9 @@ class FolderOut:
     async def off_loop(self, blocking: Callable[[], T]) -> T:
         """In one of the loop's own threads."""
         return await asyncio.to_thread(blocking)
+
+    def give_up(self) -> None:
+        """Nothing is repeated."""
 
     def close(self) -> None:
         """Nothing to let go of."""

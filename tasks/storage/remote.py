@@ -155,9 +155,13 @@ class RemoteOut:
         """In a thread for uploads: so many at a time, and none of the loop's own is held."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, blocking)
 
-    def close(self) -> None:
-        """What waits for the network is given up; what is on the desk stays there."""
+    def give_up(self) -> None:
+        """What is on the desk stays there for the next run."""
         self.objects.give_up()
+
+    def close(self) -> None:
+        """What waits for the network is given up."""
+        self.give_up()
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     def _waiting(self, last: Sequence[str]) -> Iterator[str]:

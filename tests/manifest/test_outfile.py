@@ -47,10 +47,11 @@ def test_a_damaged_or_newer_file_is_refused(tmp_path: Path, text: str, message: 
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
-def test_a_folder_that_is_not_there_is_trouble(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_trouble(tmp_path: Path) -> None:
     """Writing where one cannot is one clear error."""
-    with pytest.raises(TroubleError, match="cannot write in"):
-        write_out(tmp_path / "missing", FACTS)
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(TroubleError, match="cannot write"):
+        write_out(tmp_path / "file" / "out", FACTS)
 
 
 def test_the_manifest_says_whose_it_is() -> None:
@@ -61,4 +62,5 @@ def test_the_manifest_says_whose_it_is() -> None:
         "ledger_id": "l1",
         "table": "boats.csv",
         "gateway_kind": "sandbox",
+        "checks": "default",
     }

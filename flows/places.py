@@ -1,0 +1,79 @@
+"""Where the OUT that a person names is, and who may write to it now.
+
+    out = find_out("s3://bucket/clips")       # a bucket, with its desk below ~/.reelsweep/staging
+    out = find_out("runs/clips")              # a folder
+
+Before `prepare`, and for every command that looks at an OUT.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from reelsweep.prompts.errors import OutError, SettingsError, TroubleError
+from reelsweep.prompts.remote import is_remote
+from reelsweep.tasks.ledger.ledger import Ledger
+from reelsweep.tasks.seedcheck.known import home_folder
+from reelsweep.tasks.storage.out import FolderOut, Out, as_out
+from reelsweep.tasks.storage.remote import RemoteOut
+
+STAGING = "staging"
+"""Below the folder that REELSWEEP_HOME names."""
+LOCK = ".manifest.lock"
+
+
+def find_out(named: str | Path) -> Out:
+    """The OUT of this name: a URL, or a folder. Raises OutError for a URL that cannot be one."""
+    text = str(named)
+    if is_remote(text):
+        return RemoteOut(text, home_folder() / STAGING)
+    return FolderOut(Path(text.removeprefix("file://")).absolute())
+
+
+def folder_of(named: str | Path, verb: str) -> Path:
+    """The folder of this name, for what reads clips from a disk. Raises OutError for a URL."""
+    if is_remote(str(named)):
+        raise OutError(
+            f"{named} is not on this machine, and `{verb}` reads clips from a folder.",
+            f"Copy it, then {verb} the copy: aws s3 sync {named} FOLDER.",
+        )
+    return Path(named)
+
+
+def demand_ledger(out: Out, ledger: str | None) -> None:
+    """A remote OUT has no ledger in it. Raises SettingsError."""
+    if ledger is None and not isinstance(out, FolderOut):
+        raise SettingsError(
+            f"{out} cannot hold its ledger: a database needs a disk or a server.",
+            "Give --ledger sqlite:///PATH on this machine's disk, or --ledger postgresql://USER@HOST/DATABASE.",
+        )
+
+
+@contextmanager
+def nothing_sent(out: Out) -> Generator[None]:
+    """In the block nothing has been bought yet: a bucket that fails is an address or access to put right."""
+    try:
+        yield
+    except TroubleError as error:
+        if isinstance(out, FolderOut):
+            raise
+        raise OutError(error.message, f"{error.remedy} Nothing was sent.") from None
+
+
+@contextmanager
+def only_writer(out: Path | Out, ledger: Ledger) -> Generator[None]:
+    """Be the only one who writes OUT's facts and manifest, for the block; waits. Blocks.
+
+    A folder of this machine has a lock file; what several machines see has a turn in the ledger.
+    """
+    place = as_out(out)
+    if place.is_shared:
+        with ledger.turn(str(place).rpartition("/")[2]):  # where it is mounted may differ between machines
+            yield
+        return
+    with (place.desk / LOCK).open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
