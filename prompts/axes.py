@@ -183,7 +183,8 @@ class _Document(Nodes):
                 return ()
         else:
             values = tuple(self.texts(node, path, EXPECTED))
-        if not values or ("" in values and not may_be_empty):
+        is_list = not isinstance(node, yaml.MappingNode)
+        if (not values and is_list) or ("" in values and not may_be_empty):
             self.fault(node, path, "a value is missing")
         return values
 

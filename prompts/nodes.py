@@ -72,9 +72,7 @@ class Nodes:
             if name in members:
                 self.fault(key, path, f"`{name}` is given twice")
             elif name is not None and allowed and name not in allowed:
-                self.fault(
-                    key, path, f"got the key `{name}`{near(name, allowed)}; keys: {', '.join(allowed)}"
-                )
+                self.fault(key, path, f"got the key `{name}`{_hint(name, allowed)}")
             elif name is not None:
                 members[name] = value
         return members
@@ -88,6 +86,12 @@ class Nodes:
         """Note what is wrong at a node; `path` names its key."""
         line = cast("Any", node).start_mark.line + 1
         self.faults.add((line, f"{path}: {message}" if path else message))
+
+
+def _hint(name: str, allowed: tuple[str, ...]) -> str:
+    if name.endswith(")"):
+        return "; within braces range(…) and choice(…) stand in quotes"
+    return f"{near(name, allowed)}; keys: {', '.join(allowed)}"
 
 
 def near(name: str, names: Collection[str]) -> str:

@@ -63,12 +63,12 @@ def find_overrides(settings: PlanSettings) -> Overrides:
     grid = tuple(grid_axis(name, values) for name, values in settings.grid)
     sweep = replace(settings.sweep, axes=(*settings.sweep.axes, *grid))
     given = [(name, cell, f"--set {name}") for name, cell in settings.set_.items()]
+    if sweep.seeds is not None:
+        given.append(("seed", sweep.seeds.values, "--sweep"))
     if settings.seeds is not None:
         given.append(("seed", settings.seeds, "--seeds"))
     if settings.samples is not None:
         given.append(("samples", str(settings.samples), "--samples"))
-    if sweep.seeds is not None:
-        given.append(("seed", sweep.seeds.values, "--sweep"))
     options = _one_option_each(
         [
             *((axis.name, "--sweep") for axis in settings.sweep.axes),
