@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -52,11 +53,9 @@ class Board:
         if failures:
             await self._tell(acreate_table_artifact(failure_table(failures), key="reelsweep-failures"))
         if not self._gone:
-            emit_event(
-                "reelsweep.run.finished",
-                resource={"prefect.resource.id": f"reelsweep.run.{summary.run_id}"},
-                payload=summary.model_dump(),
-            )
+            _emit("reelsweep.run.finished", summary)
+            if summary.stop_reason == "budget":
+                _emit("reelsweep.budget.exhausted", summary)
 
     async def _show(self, progress: Progress) -> None:
         ended = progress.done + progress.failed + progress.refused + progress.unknown
@@ -79,6 +78,16 @@ class Board:
             self._gone = True
 
 
+def _emit(event: str, summary: RunSummary) -> None:
+    """An event about this run; Prefect adds flow run and deployment, which automations can infer from it."""
+    resource = {
+        "prefect.resource.id": f"reelsweep.run.{summary.run_id}",
+        "prefect.resource.name": Path(summary.out).name,
+        "reelsweep.out": summary.out,
+    }
+    emit_event(event, resource=resource, payload=summary.model_dump())
+
+
 def line(summary: RunSummary) -> str:
     """The counts in one line."""
     counts = ", ".join(f"{number} {status}" for status, number in summary.counts.items())
@@ -92,6 +101,7 @@ def markdown_summary(summary: RunSummary) -> str:
     return (
         f"## {summary.planned} rows, {summary.posts} POSTs, cost {cost}\n\n"
         f"| status | rows |\n|---|---|\n{rows}\n\n`{summary.manifest}`\n"
+        + (f"\nTable: {summary.changes}.\n" if summary.changes else "")
         + (f"\n{escape_markdown(summary.stopped)}\n" if summary.stopped else "")
     )
 

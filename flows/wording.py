@@ -91,6 +91,8 @@ def describe_summary(summary: RunSummary) -> list[tuple[str, str]]:
         ("manifest", summary.manifest),
         ("look at it", f"{summary.out.rstrip('/')}/index.html"),
     ]
+    if summary.changes is not None:
+        rows.insert(0, ("table", str(summary.changes)))
     if summary.stopped:
         rows.insert(0, ("stopped", summary.stopped))
     return rows
