@@ -39,7 +39,20 @@ def register() -> None:
         app.command(f"reelsweep.flows.commands.{name}:{name}", name=name)
 
 
-COMMANDS = ("run", "plan", "status", "show", "reproduce", "reconcile", "verify", "export", "explain", "sandbox", "doctor")
+COMMANDS = (
+    "run",
+    "plan",
+    "status",
+    "show",
+    "seedcheck",
+    "reproduce",
+    "reconcile",
+    "verify",
+    "export",
+    "explain",
+    "sandbox",
+    "doctor",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

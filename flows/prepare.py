@@ -68,12 +68,14 @@ class Prepared:
         return self.options.ledger or f"sqlite:///{self.out / 'ledger.db'}"
 
 
-def prepare(table: str | Path | pd.DataFrame, options: RunOptions, *, keep_inputs: bool = True) -> Prepared:
+def prepare(
+    table: str | Path | pd.DataFrame | Table, options: RunOptions, *, keep_inputs: bool = True
+) -> Prepared:
     """Read and check everything; raises UsageError (all table problems at once) and sends nothing.
 
     `keep_inputs` stores the images that the table names in OUT/inputs, as a run needs them.
     """
-    read = read_table(table)
+    read = table if isinstance(table, Table) else read_table(table)
     named = named_gateway(options)
     out = out_of(read, options, is_sandbox=named.is_sandbox)
     demand_ledger(out, options.ledger)

@@ -22,6 +22,7 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         if name.startswith(("REELSWEEP_", "PREFECT_")) or name.lower().endswith("_proxy"):
             del os.environ[name]
     os.environ["PREFECT_HOME"] = str(tmp_path_factory.mktemp("prefect"))
+    os.environ["REELSWEEP_HOME"] = str(tmp_path_factory.mktemp("reelsweep-home"))
     os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
     os.environ["DO_NOT_TRACK"] = "1"
     yield

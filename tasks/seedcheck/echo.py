@@ -1,4 +1,4 @@
-"""Whether an answer repeats the seed it was sent: a field `seed` with that number, anywhere in its events. Pure."""
+"""Whether an answer repeats the seed it was sent: a field `seed` with that number, in any event. Pure."""
 
 from __future__ import annotations
 

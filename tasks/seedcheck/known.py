@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -90,18 +90,21 @@ def read_known(home: Path) -> tuple[Known, ...]:
 
 
 def keep(home: Path, found: Known) -> None:
-    """Keep a finding in place of the one before. Raises SettingsError, TroubleError."""
+    """Keep a finding in place of the one before; one that tells nothing replaces none that does.
+
+    Raises SettingsError, TroubleError.
+    """
     with in_trouble(home):
         home.mkdir(parents=True, exist_ok=True)
         with (home / f".{NAME}.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            others = (one for one in read_known(home) if _key(one) != _key(found))
-            file = _File(seeds=tuple(_sorted((*others, found))))
+            seeds = {_key(one): one for one in read_known(home)}
+            before = seeds.get(_key(found))
+            if found.honoured is None and before is not None and before.honoured is not None:
+                return
+            seeds[_key(found)] = found
+            file = _File(seeds=tuple(seeds[key] for key in sorted(seeds)))
             write_durably(home / NAME, file.model_dump_json(indent=2).encode() + b"\n")
-
-
-def _sorted(known: Iterable[Known]) -> list[Known]:
-    return sorted(known, key=_key)
 
 
 def _key(one: Known) -> tuple[str, str]:

@@ -55,7 +55,7 @@ def judge(one: Made, same: Made, other: Made) -> Finding:
         if made.status != "success":
             return Finding(verdict="cannot tell", reason=f"{made.name} ended as {made.status}")
     d_same, d_other = _apart(one, same), _apart(one, other)
-    if one.job is not None and one.job == same.job:
+    if one.job is not None and one.job == same.job != other.job:
         reason = "the gateway gave the first job back instead of a second: a cache, not a seed"
         return Finding(verdict="cannot tell", reason=reason, same=d_same, other=d_other)
     figures = f"d(A, A') = {d_same:.3f}, d(A, B) = {d_other:.3f}"
