@@ -87,20 +87,20 @@ class _Slip(Exception):  # noqa: N818
 
 
 def _decoded(file: BinaryIO, container: Container, options: dict[str, str]) -> Facts:
-    with _opened(file, container) as source:
-        stream = _video_stream(source)
+    with opened(file, container) as source:
+        stream = video_stream(source)
         stated = _stated_frames(stream)
         reel = _run(source, stream, options, evenly_spaced(stated))
         facts = _facts(source, stream, container, reel)
     picks = evenly_spaced(reel.num_frames)
     if reel.num_frames != stated:
-        with _opened(file, container) as source:
-            reel = _run(source, _video_stream(source), options, picks)
+        with opened(file, container) as source:
+            reel = _run(source, video_stream(source), options, picks)
     return replace(facts, phash="".join(reel.hashes[pick] for pick in picks))
 
 
 @contextmanager
-def _opened(file: BinaryIO, container: Container) -> Generator[InputContainer]:
+def opened(file: BinaryIO, container: Container) -> Generator[InputContainer]:
     """The container, read by the one demuxer its signature names. Nothing else is ever tried."""
     file.seek(0)
     try:
@@ -111,7 +111,8 @@ def _opened(file: BinaryIO, container: Container) -> Generator[InputContainer]:
         yield source
 
 
-def _video_stream(source: InputContainer) -> VideoStream:
+def video_stream(source: InputContainer) -> VideoStream:
+    """The moving pictures of a container. Raises InvalidVideo where there are none."""
     for stream in source.streams.video:
         if not stream.disposition & Disposition.attached_pic:
             return stream
