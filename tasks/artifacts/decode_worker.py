@@ -2,13 +2,15 @@
 
 It holds no key (its environment is emptied by `probe`), may not write files, and after start-up may have one
 descriptor open besides its own: the clip. So a crafted file can neither open a neighbour nor a socket.
-The parent's end of a socket pair is descriptor 0; a request is one byte with a descriptor, an answer one
-line of JSON.
+The parent's end of a socket pair is descriptor 0; a request is one byte (a Question) with a descriptor, an
+answer one line of JSON.
 """
 
 from __future__ import annotations
 
+import base64
 import importlib
+import io
 import json
 import os
 import pkgutil
@@ -18,7 +20,13 @@ import signal
 import socket
 import threading
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
+
+Question = Literal[b"?", b"p"]
+INSPECT: Question = b"?"
+"""Decode the file to its end and say what it is."""
+DRAW: Question = b"p"
+"""Draw its poster."""
 
 PARENT_CHECK_MS = 5000
 NOT_LOADED = frozenset({"av.__main__", "av.datasets"})
@@ -32,15 +40,15 @@ def main(memory_bytes: int, cpu_s: int) -> None:
     parent = socket.socket(fileno=0)
     threading.Thread(target=_end_with, args=(parent, os.getppid()), daemon=True).start()
     try:
-        inspect = _load()
+        answer = _load()
     except Exception as error:
         _answer(parent, {"invalid": f"{type(error).__name__}: {error}"})
         return
     _confine(memory_bytes)
     _answer(parent, {"ready": True})
-    while (descriptor := _next_clip(parent)) is not None:
+    while (request := _next_request(parent)) is not None:
         _allow_cpu(cpu_s)
-        _answer(parent, inspect(descriptor))
+        _answer(parent, answer(*request))
 
 
 def _load() -> Any:
@@ -50,15 +58,19 @@ def _load() -> Any:
     from reelsweep.tasks.artifacts.decode import inspect
     from reelsweep.tasks.artifacts.facts import InvalidVideo
     from reelsweep.tasks.artifacts.phash import frame_hash
+    from reelsweep.tasks.artifacts.poster import draw_poster
 
     for module in pkgutil.walk_packages(av.__path__, "av."):
         if module.name not in NOT_LOADED:
             importlib.import_module(module.name)
     frame_hash(Image.new("L", (64, 64)))
+    Image.new("RGB", (64, 64)).save(io.BytesIO(), "JPEG")
 
-    def answer(descriptor: int) -> dict[str, Any]:
+    def answer(question: bytes, descriptor: int) -> dict[str, Any]:
         with os.fdopen(descriptor, "rb") as file:
             try:
+                if question == DRAW:
+                    return {"poster": base64.b64encode(draw_poster(file)).decode()}
                 return {"facts": inspect(file).columns(), "invalid": None}
             except InvalidVideo as invalid:
                 return {"facts": None, "invalid": invalid.reason}
@@ -88,13 +100,13 @@ def _allow_cpu(cpu_s: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))
 
 
-def _next_clip(parent: socket.socket) -> int | None:
-    """The descriptor of the next clip, None when the parent has hung up."""
+def _next_request(parent: socket.socket) -> tuple[bytes, int] | None:
+    """What to do with the next clip, and its descriptor; None when the parent has hung up."""
     try:
         message, descriptors, _, _ = socket.recv_fds(parent, 1, 1)
     except OSError:
         return None
-    return descriptors[0] if message and descriptors else None
+    return (message, descriptors[0]) if message and descriptors else None
 
 
 def _answer(parent: socket.socket, answer: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from reelsweep.prompts.errors import TroubleError
+from reelsweep.tasks.artifacts.decode_worker import DRAW, INSPECT, Question
 from reelsweep.tasks.artifacts.disk import trouble
 from reelsweep.tasks.artifacts.facts import Facts, InvalidVideo
 from reelsweep.tasks.artifacts.worker import FileOverdue, ProbeLimits, Reply, Worker, WorkerDied
@@ -45,6 +46,10 @@ class Prober:
         """
         return await asyncio.wrap_future(self._threads.submit(self._probe, path))
 
+    async def poster(self, path: Path) -> bytes:
+        """A frame of the clip at `path` as a small JPEG. Raises as `probe` does."""
+        return await asyncio.wrap_future(self._threads.submit(self._poster, path))
+
     @property
     def worker_pids(self) -> frozenset[int]:
         """The processes that are running."""
@@ -69,26 +74,35 @@ class Prober:
         self.close()
 
     def _probe(self, path: Path) -> Facts:
-        with trouble("read", path), path.open("rb") as file:
-            try:
-                reply = self._ask(file)
-            except WorkerDied:
-                # Once more: a worker can die for reasons outside the file (out of memory, a signal).
-                reply = self._ask_again(file)
+        reply = self._reply(path, INSPECT)
         if reply.facts is None:
             raise InvalidVideo(reply.invalid or "the decoder gave no answer")
         return reply.facts
 
-    def _ask_again(self, file: BinaryIO) -> Reply:
+    def _poster(self, path: Path) -> bytes:
+        reply = self._reply(path, DRAW)
+        if reply.poster is None:
+            raise InvalidVideo(reply.invalid or "the decoder gave no answer")
+        return reply.poster
+
+    def _reply(self, path: Path, question: Question) -> Reply:
+        with trouble("read", path), path.open("rb") as file:
+            try:
+                return self._ask(file, question)
+            except WorkerDied:
+                # Once more: a worker can die for reasons outside the file (out of memory, a signal).
+                return self._ask_again(file, question)
+
+    def _ask_again(self, file: BinaryIO, question: Question) -> Reply:
         try:
-            return self._ask(file)
+            return self._ask(file, question)
         except WorkerDied as died:
             return Reply(invalid=f"the decoder crashed twice on it ({died})")
 
-    def _ask(self, file: BinaryIO) -> Reply:
+    def _ask(self, file: BinaryIO, question: Question) -> Reply:
         worker = self._take()
         try:
-            reply = worker.ask(file.fileno())
+            reply = worker.ask(file.fileno(), question)
         except FileOverdue as overdue:
             self._drop(worker)
             return Reply(invalid=str(overdue))

@@ -16,8 +16,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Base64Bytes, TypeAdapter, ValidationError
 from reelsweep.prompts.errors import TroubleError
+from reelsweep.tasks.artifacts.decode_worker import INSPECT, Question
 from reelsweep.tasks.artifacts.disk import trouble
 from reelsweep.tasks.artifacts.facts import Facts
 
@@ -47,6 +48,7 @@ class Reply:
 
     facts: Facts | None = None
     invalid: str | None = None
+    poster: Base64Bytes | None = None
     ready: bool = False
 
 
@@ -86,12 +88,12 @@ class Worker:
             remedy = "Run `reelsweep doctor`; `import av` must work."
             raise TroubleError(f"the decoder does not start ({reply.invalid}).", remedy)
 
-    def ask(self, descriptor: int) -> Reply:
+    def ask(self, descriptor: int, question: Question = INSPECT) -> Reply:
         """The worker's answer about an open file. Raises WorkerDied, FileOverdue."""
         self.num_files += 1
         try:
             os.lseek(descriptor, 0, os.SEEK_SET)
-            socket.send_fds(self._socket, [b"?"], [descriptor])
+            socket.send_fds(self._socket, [question], [descriptor])
             return self._reply(self._limits.wall_s)
         except TimeoutError:
             raise FileOverdue(f"it did not decode within {self._limits.wall_s:g} s") from None

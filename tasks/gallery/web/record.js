@@ -34,7 +34,7 @@ async function openRecord(clip) {
   const found = await recordsOf(clip);
   if (state.open !== clip) return;
   closeVideo(dialog);
-  dialog.replaceChildren(headOf(clip), stageOf(clip), bodyOf(clip, found));
+  dialog.replaceChildren(headOf(clip), sideOf(clip, found), bodyOf(clip, found));
   if (!dialog.open) dialog.showModal();
   dialog.scrollTop = 0;
 }
@@ -87,30 +87,45 @@ function stageOf(clip) {
   return stage;
 }
 
+// A column of this row: from its whole record where that is there, else from the sheet.
+function reader(clip, found) {
+  const at = found ? clip % doc.records_per_file : clip;
+  return (name) => (found ? found.table : table).at(name, at);
+}
+
+function sideOf(clip, found) {
+  const side = make("div", "record-side");
+  const whole = reader(clip, found);
+  side.append(stageOf(clip), block("Prompt", whole("prompt") ?? "(no prompt)", { copied: "prompt" }));
+  for (const [title, name] of [["Answer", "text"], ["Tool calls", "tool_calls"]]) {
+    const text = whole(name);
+    if (!text) continue;
+    const said = block(table.at("file_name", clip) ? "" : title, text, { copied: title.toLowerCase(), code: true });
+    side.append(table.at("file_name", clip) ? folded(`${title} as it came`, said) : said);
+  }
+  const alike = alikeOf(clip);
+  if (alike) side.append(alike);
+  const again = found?.again[whole("request_fingerprint")];
+  if (again) side.append(block("Exactly this again", again, { copied: "command", code: true }));
+  return side;
+}
+
 function bodyOf(clip, found) {
   const body = make("div", "record-body");
-  const at = found ? clip % doc.records_per_file : null;
-  const whole = (name) => (found ? found.table.at(name, at) : table.at(name, clip));
-  body.append(block("Prompt", whole("prompt") ?? "(no prompt)", { copied: "prompt" }));
-  if (whole("text")) body.append(block("Answer", whole("text"), { copied: "answer" }));
-  if (whole("tool_calls")) body.append(block("Tool calls", whole("tool_calls"), { copied: "tool calls", code: true }));
-  const alike = alikeOf(clip);
-  if (alike) body.append(alike);
   if (!found) {
-    body.append(make("p", "notice", doc.running ? "The rest of the record comes with the end of the run." : "The rest of the record is not there; write the page anew."));
+    const text = doc.running ? "The rest of the record comes with the end of the run." : "The rest of the record is not there: write the page anew.";
+    body.append(make("p", "notice", text));
     return body;
   }
-  const fingerprint = whole("request_fingerprint");
-  const again = found.again[fingerprint];
-  if (again) body.append(block("Exactly this again", again, { copied: "command", code: true }));
+  const whole = reader(clip, found);
   for (const [title, names] of found.sections) {
     const list = facts(names, whole, found.meanings);
     if (list.childElementCount) body.append(section(title, list));
   }
+  const attempts = found.attempts[whole("request_fingerprint")];
+  if (attempts) body.append(section(`Attempts (${attempts.length})`, attemptTable(attempts, found.meanings)));
   const messages = whole("messages");
   if (messages) body.append(folded("Messages as sent", block("", readable(messages), { copied: "messages", code: true })));
-  const attempts = found.attempts[fingerprint];
-  if (attempts) body.append(section(`Attempts (${attempts.length})`, attemptTable(attempts, found.meanings)));
   return body;
 }
 
