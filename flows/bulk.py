@@ -9,9 +9,10 @@ Run it again and it continues: what is paid for is never bought again.
 # Annotations are not postponed here: a served flow is pickled without the names that only they use.
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pandas as pd
+from pydantic import WithJsonSchema
 from reelsweep.flows.options import (
     Budget,
     RunOptions,
@@ -32,7 +33,7 @@ from reelsweep.prompts.request import Output
 
 @table_flow(name="bulk", persist_result=True, result_serializer=RESULTS, log_prints=False)
 async def bulk(
-    table: str | Path | pd.DataFrame,
+    table: Annotated[str | Path | pd.DataFrame, WithJsonSchema({"type": "string"})],
     *,
     out: str | None = None,
     gateway: str = "sandbox:",
@@ -67,9 +68,11 @@ async def bulk(
     """Generate every row of a prompt table that is not yet paid for, and write the manifest.
 
     Args:
-        table: path or URL of a CSV, TSV, JSONL or Parquet table, `example:`, or a DataFrame.
+        table: path or URL of a CSV, TSV, JSONL or Parquet table, a folder or pattern of them, `example:`,
+            or a DataFrame.
         out: the output folder; `runs/<table stem>` when absent.
-        gateway: `sandbox:`, the base URL of a Chat Completions gateway, or a profile's name.
+        gateway: `sandbox:`, the base URL of a Chat Completions gateway, a profile's name or path, or
+            `gateway-credentials/NAME`, a block.
         api_key_env: name of the environment variable that holds the key; never the key.
         output: what a row must yield, `video` or `text`.
         model: model of rows without one.

@@ -36,7 +36,8 @@ class RunFlags:
     out: Annotated[str | None, Parameter(group=WHERE)] = None
     """The output folder; runs/<table> when not given, runs/sandbox/<table> for the sandbox."""
     gateway: Annotated[str | None, Parameter(group=WHERE)] = None
-    """sandbox:, a base URL such as https://host/v1, or a profile; REELSWEEP_GATEWAY, else sandbox:."""
+    """sandbox:, a base URL such as https://host/v1, a profile, or gateway-credentials/NAME (a Prefect block);
+    REELSWEEP_GATEWAY, else sandbox:."""
     api_key_env: Annotated[str, Parameter(group=WHERE)] = DEFAULT_KEY_ENV
     """The environment variable that holds the key."""
     ledger: Annotated[str | None, Parameter(group=WHERE)] = None

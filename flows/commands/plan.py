@@ -24,7 +24,7 @@ def plan(
     Parameters
     ----------
     table
-        A CSV, TSV, JSONL or Parquet file or URL; `example:` is the shipped one.
+        A CSV, TSV, JSONL or Parquet file or URL, a folder or pattern of them; `example:` is the shipped one.
     json
         Print one JSON object on stdout.
     """

@@ -35,7 +35,7 @@ def run(
     Parameters
     ----------
     table
-        A CSV, TSV, JSONL or Parquet file or URL; `example:` is the shipped one.
+        A CSV, TSV, JSONL or Parquet file or URL, a folder or pattern of them; `example:` is the shipped one.
     yes
         Do not ask before spending.
     json
