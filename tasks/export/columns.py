@@ -13,9 +13,9 @@ KEY = "key"
 """The sample's name, first column of every export."""
 FILE_NAME = "file_name"
 
-_LEFT_OUT = frozenset({FILE_NAME, "in_plan", "shared"})
-_USUAL = ("seed_honoured", *(column.name for column in METADATA if column.name not in _LEFT_OUT))
 _REJECTION = ("accepted", "reject_reason")
+_LEFT_OUT = frozenset({FILE_NAME, "in_plan", "shared", *_REJECTION})
+_USUAL = ("seed_honoured", *(column.name for column in METADATA if column.name not in _LEFT_OUT))
 _TAKEN_FOR_FILES = ("_file_name", "_file_names")
 """`datasets` opens columns that end so as videos."""
 _MEANINGS = {column.name: column.meaning for column in MANIFEST}

@@ -42,6 +42,8 @@ class ExportPlan:
     columns: tuple[str, ...]
     shards: tuple[Shard, ...]
     num_groups: int
+    num_repeated: int
+    """Rows that were left out since `reproduce` made them, to compare them with an earlier one."""
     num_shared: int
     """Rows that were left out since another row has the same clip for the same request."""
 
@@ -93,7 +95,8 @@ def plan_export(source: Source, recipe: Recipe) -> ExportPlan:
     check_columns("group-by", recipe.group_by, source.columns)
     if recipe.columns is not None:
         check_columns("columns", recipe.columns, source.columns, recipe.format)
-    chosen = choose(source.manifest, recipe.filter, include_rejected=recipe.include_rejected)
+    found = choose(source.manifest, recipe.filter, include_rejected=recipe.include_rejected)
+    chosen = _without_repetitions(source, found)
     if not chosen:
         raise _nothing(source, recipe)
     groups = group_names(_grouped(source, recipe.group_by))
@@ -105,8 +108,19 @@ def plan_export(source: Source, recipe: Recipe) -> ExportPlan:
         columns=tuple(name for name in carried if name != KEY),
         shards=tuple(cut(samples, recipe.splits, recipe.shard_bytes)),
         num_groups=len({groups[row] for row in chosen}),
+        num_repeated=len(found) - len(chosen),
         num_shared=len(chosen) - len(samples),
     )
+
+
+def _without_repetitions(source: Source, found: list[int]) -> list[int]:
+    """The rows a table has asked for: what was made again would stand here twice."""
+    rows = source.rows(("request_fingerprint", "in_plan")) if source.repetitions else []
+    return [
+        row
+        for row in found
+        if not rows or rows[row]["in_plan"] or rows[row]["request_fingerprint"] not in source.repetitions
+    ]
 
 
 def _samples(source: Source, recipe: Recipe, chosen: Sequence[int], groups: Sequence[str]) -> list[Sample]:
@@ -176,5 +190,9 @@ def _nothing(source: Source, recipe: Recipe) -> OutError:
         return OutError(
             f"None of the {len(rows)} rows of {source.place} has a clip.", "See: reelsweep status OUT."
         )
-    why = "the filter leaves" if recipe.filter else "the content checks leave"
-    return OutError(f"Of {len(good)} clips {why} none.", "Widen --filter, or add --include-rejected.")
+    why, remedy = (
+        ("the filter leaves", "Widen --filter.")
+        if recipe.filter
+        else ("the content checks leave", "See reject_reason in the manifest, or add --include-rejected.")
+    )
+    return OutError(f"Of {len(good)} clips {why} none.", remedy)

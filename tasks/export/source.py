@@ -17,6 +17,7 @@ from reelsweep.tasks.manifest.outfile import NAME
 from reelsweep.tasks.manifest.parquet import FACT
 
 MANIFEST = "manifest.parquet"
+REPRODUCTION = "reproduction.parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class Source:
     """What the manifest says of its run as a whole."""
     follows: Mapping[str, str]
     """Request to the request it edits."""
+    repetitions: frozenset[str]
+    """Requests that were made only to compare them with an earlier result."""
     ended: bool
     """Whether its last run ended by itself."""
 
@@ -58,6 +61,7 @@ def read_source(place: Place) -> Source:
         manifest=read_table(place, MANIFEST),
         facts=_facts(place),
         follows=_follows(place),
+        repetitions=_repetitions(place),
         ended=read_ended(place),
     )
 
@@ -89,6 +93,13 @@ def _facts(place: Place) -> dict[str, str]:
         stored = pq.read_metadata(file).metadata or {}
     facts = {key.decode(): value.decode() for key, value in stored.items()}
     return {key.removeprefix(FACT): facts[key] for key in sorted(facts) if key.startswith(FACT)}
+
+
+def _repetitions(place: Place) -> frozenset[str]:
+    if place.size(REPRODUCTION) is None:
+        return frozenset()
+    table = read_table(place, REPRODUCTION, ("again_request_fingerprint",))
+    return frozenset(table.column(0).to_pylist())
 
 
 def _follows(place: Place) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from reelsweep.prompts.errors import OutError
-from reelsweep.tasks.export.place import Place, open_place
+from reelsweep.tasks.export.places import open_place
 from reelsweep.tasks.export.record import read_record
 from reelsweep.tasks.export.source import MANIFEST
 from reelsweep.tasks.verify.exported import verify_export
@@ -19,7 +19,7 @@ def verify(where: str | Path, meter: Meter = lambda _what, _number: lambda _done
 
     Raises OutError for a folder that is neither.
     """
-    place: Place = open_place(where)
+    place = open_place(where)
     record = read_record(place)
     if record is not None:
         return verify_export(place, record, meter)

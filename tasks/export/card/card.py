@@ -12,7 +12,7 @@ from importlib.resources import files
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from reelsweep.tasks.export.card import wording
-from reelsweep.tasks.export.card.counts import COLUMNS, Counts, count
+from reelsweep.tasks.export.card.counts import CHECK, COLUMNS, Counts, count
 from reelsweep.tasks.export.card.figures import draw
 from reelsweep.tasks.export.card.limits import limits
 from reelsweep.tasks.export.columns import FILE_NAME, KEY, meaning
@@ -26,7 +26,8 @@ MAX_PROMPTS = 30
 
 def render_card(plan: ExportPlan) -> dict[str, bytes]:
     """The card's files by name."""
-    counts = count(plan.source.rows(COLUMNS), plan.samples)
+    checks = [name for name in plan.source.columns if name.startswith(CHECK)]
+    counts = count(plan.source.rows((*COLUMNS, *checks)), plan.samples)
     return {README: _readme(plan, counts).encode("utf-8", "replace"), FIGURE: draw(counts)}
 
 

@@ -16,10 +16,11 @@ from reelsweep.tasks.export.shards import Sample
 Row = Mapping[str, Any]
 COLUMNS = (
     *("gateway", "model", "served_model", "system_fingerprint", "status", "output", "refused_at"),
-    *("accepted", "reject_reason", "prompt_id", "prompt", "seed", "seed_honoured", "frames_sha256", "sha256"),
+    *("accepted", "prompt_id", "prompt", "seed", "seed_honoured", "frames_sha256", "sha256"),
     *("width", "height", "fps", "duration_s", "has_audio", "cost_usd", "reserved_usd", "completed_at"),
 )
-"""What is counted; a column the manifest has not is null in every row."""
+"""What is counted, beside the columns that begin with `CHECK`; one that is not there is null in every row."""
+CHECK = "check_"
 ANSWERED = frozenset({"success", "refused", "failed", "invalid_output", "failed_to_download"})
 """Statuses of rows a gateway has answered for good."""
 
@@ -93,7 +94,9 @@ class Counts:
     refused_at: Counter[str] = field(default_factory=Counter[str])
     judged: int = 0
     """Clips the content checks have spoken of."""
-    rejected: Counter[str] = field(default_factory=Counter[str])
+    rejected: int = 0
+    failed_checks: Counter[str] = field(default_factory=Counter[str])
+    """A clip may fail several."""
     cost_usd: float | None = None
     reserved_usd: float = 0.0
 
@@ -145,8 +148,8 @@ def _count_row(counts: Counts, row: Row) -> None:
         counts.refused_at[row["refused_at"] or "unspecified"] += 1
     if row["accepted"] is not None:
         counts.judged += 1
-        if not row["accepted"]:
-            counts.rejected[row["reject_reason"] or "no reason given"] += 1
+        counts.rejected += not row["accepted"]
+        counts.failed_checks.update(name for name in row if name.startswith(CHECK) and row[name] is False)
     if row["cost_usd"] is not None:
         counts.cost_usd = (counts.cost_usd or 0.0) + row["cost_usd"]
     counts.reserved_usd += row["reserved_usd"] or 0.0

@@ -32,9 +32,8 @@ def _of_selection(plan: ExportPlan, counts: Counts) -> Iterator[str]:
     if refused:
         rate = share(refused / answered)
         yield f"{refused:,} of {answered:,} answered rows ({rate}) were refused: such prompts are rare here."
-    rejected = counts.rejected.total()
-    if rejected and not plan.recipe.include_rejected:
-        yield f"{rejected:,} of {counts.judged:,} clips were rejected by content checks and left out."
+    if counts.rejected and not plan.recipe.include_rejected:
+        yield f"{counts.rejected:,} of {counts.judged:,} clips were rejected by content checks and left out."
     if plan.recipe.filter:
         yield "A filter chose the clips (above): it is part of what this dataset shows."
     left = counts.statuses["unknown"] + counts.statuses["planned"] + counts.statuses["in_progress"]
@@ -42,6 +41,8 @@ def _of_selection(plan: ExportPlan, counts: Counts) -> Iterator[str]:
         yield f"{left:,} rows had no final answer when this was exported."
     if counts.texts:
         yield f"{counts.texts:,} rows asked for text; only clips are here."
+    if plan.num_repeated:
+        yield f"{plan.num_repeated:,} clips were made only to compare them (`reelsweep reproduce`) and left out."
     if plan.num_shared:
         yield f"{plan.num_shared:,} rows asked for the very same as another one; their clip is here once."
 
