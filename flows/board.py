@@ -22,6 +22,7 @@ from prefect.artifacts import (
 from prefect.events import emit_event
 from reelsweep.flows.display import Progress
 from reelsweep.flows.summary import RunSummary
+from reelsweep.tasks.gateway.strata import Change
 from reelsweep.tasks.purchase.ends import RowEnd
 
 PAUSE_S = 10.0
@@ -56,6 +57,21 @@ class Board:
             _emit("reelsweep.run.finished", summary)
             if summary.stop_reason == "budget":
                 _emit("reelsweep.budget.exhausted", summary)
+
+    def changed(self, run_id: str, gateway: str, change: Change) -> None:
+        """The event of another stratum."""
+        if not self._gone:
+            emit_event(
+                "reelsweep.fingerprint.changed",
+                resource={"prefect.resource.id": f"reelsweep.run.{run_id}"},
+                payload={
+                    "gateway": gateway,
+                    "model": change.model,
+                    "first": str(change.first),
+                    "now": str(change.now),
+                    "strata": change.num_seen,
+                },
+            )
 
     async def _show(self, progress: Progress) -> None:
         ended = progress.done + progress.failed + progress.refused + progress.unknown

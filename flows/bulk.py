@@ -15,6 +15,7 @@ import pandas as pd
 from pydantic import WithJsonSchema
 from reelsweep.flows.options import (
     Budget,
+    OnDrift,
     RunOptions,
     parse_concurrency,
     parse_grid,
@@ -59,6 +60,7 @@ async def bulk(
     rebuy: bool = False,
     retry_failed: bool = False,
     on_unknown: Literal["hold", "resubmit"] = "hold",
+    on_drift: OnDrift = "warn",
     max_purchases: int = 2,
     canary: int = 1,
     allow_host: Sequence[str] = (),
@@ -95,6 +97,7 @@ async def bulk(
         rebuy: buy rows whose prompt, model and seed are paid for under other parameters.
         retry_failed: also buy billed failures again.
         on_unknown: `resubmit` buys rows again whose first purchase has an unknown fate.
+        on_drift: when the gateway's configuration changes, `warn`, `pause` until a person says so, or `stop`.
         max_purchases: most purchases of one row, ever.
         canary: purchases open until the first result; 0 switches it off.
         allow_host: hosts that may be reached though their address is not public.
@@ -127,6 +130,7 @@ async def bulk(
         limit=limit,
         retry_failed=retry_failed,
         on_unknown=on_unknown,
+        on_drift=on_drift,
         max_purchases=max_purchases,
         canary=canary,
         allow_hosts=tuple(allow_host),

@@ -21,6 +21,9 @@ from reelsweep.prompts.sweepfile import read_sweep
 from reelsweep.tasks.gateway.client import Times
 from reelsweep.tasks.purchase.context import Policy
 
+OnDrift = Literal["warn", "pause", "stop"]
+"""What to do when a result comes from another stratum than the first of this OUT."""
+
 DEFAULT_KEY_ENV = "REELSWEEP_API_KEY"
 _LEAST = {
     "concurrency": 1,
@@ -60,6 +63,7 @@ class RunOptions:
     limit: int | None = None
     retry_failed: bool = False
     on_unknown: Literal["hold", "resubmit"] = "hold"
+    on_drift: OnDrift = "warn"
     max_purchases: int = 2
     max_failed: float | None = None
     """Share of made rows that may fail, 0 to 1."""
@@ -68,6 +72,8 @@ class RunOptions:
     drain_s: float | None = None
     """None: 20 s under a Prefect worker, unlimited elsewhere."""
     rebuy: bool = False
+    keep_transcripts: bool = False
+    """Keep every answer as it came: evidence of an experiment."""
     ledger: str | None = None
 
     def __post_init__(self) -> None:
@@ -92,6 +98,7 @@ class RunOptions:
             canary=self.canary,
             on_unknown=self.on_unknown,
             retry_failed=self.retry_failed,
+            keep_transcripts=self.keep_transcripts,
             times=Times(idle_s=idle_s, stream_s=self.stream_timeout_s),
             download_timeout_s=self.download_timeout_s,
             long_backoff_s=long_backoff_s,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
@@ -18,6 +18,7 @@ import pandas as pd
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 from reelsweep.flows.board import Board, line
+from reelsweep.flows.drift import Drift
 from reelsweep.flows.manifesting import Manifesting
 from reelsweep.flows.options import RunOptions
 from reelsweep.flows.prepare import MANIFEST, Prepared, prepare
@@ -29,6 +30,7 @@ from reelsweep.flows.summary import RunStopped, RunSummary, exit_code
 from reelsweep.flows.window import Window
 from reelsweep.prompts.errors import TroubleError
 from reelsweep.prompts.request import GenerationSpec
+from reelsweep.tasks.gateway.strata import StratumCount, by_model
 from reelsweep.tasks.generate import generate
 from reelsweep.tasks.ledger.records import Tally
 from reelsweep.tasks.manifest.outfile import write_out
@@ -74,13 +76,21 @@ async def run_to_summary(prepared: Prepared) -> RunSummary:
                 " --rebuy buys them."
             )
         run.context.on_note = DISPLAY.get().note
+        drift = Drift(
+            context=run.context,
+            policy=prepared.options.on_drift,
+            emit=lambda change: board.changed(run.run_id, prepared.gateway, change),
+        )
+        run.context.on_change = drift.on_change
         async with watch(tracker, manifesting, board), reconciling(run):
             await _drive(run, tracker)
+            await drift.close()
         await run.context.ledger.cut(run.run_id)
         tally = await run.context.ledger.tally(run.context.out_id, run.run_id)
         await manifesting.rest()
         await manifesting.publish()
-        summary = _summary(run, tracker, tally, started)
+        strata = await run.context.ledger.strata(run.context.out_id, prepared.gateway)
+        summary = _summary(run, tracker, tally, strata, started)
         await run.context.ledger.end_run(
             run.run_id, exit_code=summary.exit_code, summary=summary.model_dump()
         )
@@ -181,7 +191,9 @@ def _interrupted() -> Stop:
     )
 
 
-def _summary(run: OpenRun, tracker: Tracker, tally: Tally, started: float) -> RunSummary:
+def _summary(
+    run: OpenRun, tracker: Tracker, tally: Tally, strata: Sequence[StratumCount], started: float
+) -> RunSummary:
     context = run.context
     counts = {name: number for name, number in sorted(tally.counts.items()) if number}
     stop = context.stopped or next(iter(context.model_stops.values()), None) or tracker.verdict()
@@ -198,6 +210,7 @@ def _summary(run: OpenRun, tracker: Tracker, tally: Tally, started: float) -> Ru
         exit_code=exit_code(stop, num_left=tracker.num_left + counts.get("unknown", 0) + len(run.held_back)),
         stopped=None if stop is None else str(stop),
         stop_reason=None if stop is None else stop.reason,
+        strata=by_model(strata),
         changes=run.changes,
     )
 

@@ -101,14 +101,24 @@ def embedded_server(home: Path) -> Generator[ServerInUse]:
     ):
         process = ServerProcess(home, lambda code: mourn(loss, code))
         settings.api.url = process.url
+        _own.add(process.url)
         try:
             with exported(
                 {"PREFECT_API_URL": process.url, "PREFECT_HOME": str(home), **loopback_unproxied()}
             ):
                 yield ServerInUse(url=process.url, kind="embedded", home=home, loss=loss, process=process)
         finally:
+            _own.discard(process.url)
             drain_events(DRAIN_S)
             process.stop()
+
+
+_own: set[str] = set()
+
+
+def is_own(url: str) -> bool:
+    """Whether this is the API of a server that ends with this process, so that nobody looks at its page."""
+    return url in _own
 
 
 def mourn(loss: Loss, code: int) -> None:

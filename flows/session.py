@@ -32,6 +32,7 @@ from reelsweep.prompts.errors import OutError, SettingsError
 from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.artifacts.probe import Prober
 from reelsweep.tasks.artifacts.store import Store
+from reelsweep.tasks.gateway.strata import Strata
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.ledger.records import PlanDiff, RunRecord, Standing
 from reelsweep.tasks.manifest.outfile import OutFacts, create_out, read_out, write_out
@@ -168,6 +169,7 @@ async def open_run(prepared: Prepared) -> AsyncGenerator[OpenRun]:
         bought_before = await ledger.bought_before(facts.out_id, prepared.gateway)
         standings = await ledger.standings(prepared.gateway, None, facts.out_id)
         context.standings = standings
+        context.strata = Strata(await ledger.strata(facts.out_id, prepared.gateway))
         held_back = frozenset[str]() if prepared.options.rebuy else frozenset(bought_before)
         yield OpenRun(
             prepared=prepared,

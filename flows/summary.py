@@ -51,6 +51,8 @@ class RunSummary(BaseModel):
     """Why the run sent nothing more, in one line."""
     stop_reason: StopReason | None = None
     """The same in one word."""
+    strata: dict[str, dict[str, int]] = {}
+    """Results of this OUT by model asked for and stratum, `served_model@system_fingerprint`."""
     changes: Changes | None = None
     """None where this OUT had no plan before."""
 

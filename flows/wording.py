@@ -20,6 +20,9 @@ REMEDIES: Mapping[str, str] = {
 """What to do about rows that ended so."""
 
 
+MOST_STRATA = 6
+"""Strata that are named at the end of a run; the summary's JSON has all."""
+
 UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
@@ -84,10 +87,12 @@ def describe_line(progress: Progress) -> str:
 def describe_summary(summary: RunSummary) -> list[tuple[str, str]]:
     """The end of a run as rows of a small table: counts, cost, where things are."""
     counts = ", ".join(f"{number} {status}" for status, number in summary.counts.items() if number)
+    made_by = describe_strata(summary)
     cost = "no price known" if summary.cost_usd is None else f"{describe_usd(summary.cost_usd)} settled"
     rows = [
         ("rows", counts or "none"),
         ("sent", f"{summary.posts} POSTs in {describe_duration(summary.elapsed_s)}; {cost}"),
+        *([("made by", made_by)] if made_by else []),
         ("manifest", summary.manifest),
         ("look at it", f"{summary.out.rstrip('/')}/index.html"),
     ]
@@ -96,6 +101,14 @@ def describe_summary(summary: RunSummary) -> list[tuple[str, str]]:
     if summary.stopped:
         rows.insert(0, ("stopped", summary.stopped))
     return rows
+
+
+def describe_strata(summary: RunSummary) -> str:
+    """The strata of this OUT's results, the largest first: `12 sora-2@fp_1, 4 sora-2@fp_2`."""
+    counts = [(rows, name) for strata in summary.strata.values() for name, rows in strata.items()]
+    counts.sort(key=lambda pair: -pair[0])
+    more = f" and {len(counts) - MOST_STRATA} more" if len(counts) > MOST_STRATA else ""
+    return ", ".join(f"{rows} {name}" for rows, name in counts[:MOST_STRATA]) + more
 
 
 def list_remedies(counts: Mapping[str, int]) -> list[str]:

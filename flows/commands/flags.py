@@ -10,6 +10,7 @@ from cyclopts import Group, Parameter
 from reelsweep.flows.options import (
     DEFAULT_KEY_ENV,
     Budget,
+    OnDrift,
     RunOptions,
     parse_concurrency,
     parse_grid,
@@ -80,6 +81,8 @@ class RunFlags:
     """Also buy billed failures again."""
     on_unknown: Annotated[Literal["hold", "resubmit"], Parameter(group=AGAIN)] = "hold"
     """What to do with rows whose purchase has an unknown fate."""
+    on_drift: Annotated[OnDrift, Parameter(group=AGAIN)] = "warn"
+    """When the gateway becomes another one: say so; also pause until a person says so; or stop."""
     max_purchases: Annotated[int, Parameter(group=AGAIN)] = 2
     """Purchases of one row at most, ever."""
     max_attempts: Annotated[int, Parameter(group=AGAIN)] = 5
@@ -123,6 +126,7 @@ def options_of(flags: RunFlags) -> RunOptions:
         limit=flags.limit,
         retry_failed=flags.retry_failed,
         on_unknown=flags.on_unknown,
+        on_drift=flags.on_drift,
         max_purchases=flags.max_purchases,
         canary=flags.canary,
         allow_hosts=flags.allow_host,

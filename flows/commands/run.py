@@ -82,6 +82,7 @@ def summary_json(summary: RunSummary) -> dict[str, Any]:
         "gateway": summary.gateway,
         "counts": summary.counts,
         "planned": summary.planned,
+        "strata": summary.strata,
         "changes": None if summary.changes is None else summary.changes.model_dump(),
         "posts": summary.posts,
         "cost_usd": summary.cost_usd,

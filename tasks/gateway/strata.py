@@ -1,8 +1,8 @@
 """Strata: which configuration of a gateway made a result, and when it is another one.
 
 After an answer, beside the breaker. Pure counting; the caller holds the lock and acts. A stratum is the
-served model and the `system_fingerprint` of a result. A gateway that leaves one of them out says nothing about
-it: from null to a value and back is no change, from one value to another is.
+served model and the `system_fingerprint` of a result. A gateway that leaves one of them out says nothing
+about it: from null to a value and back is no change, from one value to another is.
 """
 
 from __future__ import annotations
@@ -105,6 +105,15 @@ class Strata:
         seen.told.add(stratum)
         num_seen = len(_distinct(seen.counts))
         return Change(model=model, first=seen.first, now=stratum, is_new=is_new, num_seen=num_seen)
+
+
+def by_model(counts: Iterable[StratumCount]) -> dict[str, dict[str, int]]:
+    """Results by model asked for and stratum, those without a known stratum left out."""
+    found: dict[str, dict[str, int]] = {}
+    for one in counts:
+        if one.stratum.is_known:
+            found.setdefault(one.model, {})[str(one.stratum)] = one.rows
+    return found
 
 
 def _is_new(stratum: Stratum, seen: Mapping[Stratum, int]) -> bool:

@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from datetime import UTC, datetime, tzinfo
 from typing import Any, TypeVar
 
+from reelsweep.tasks.gateway.strata import StratumCount
 from reelsweep.tasks.ledger import lines, lookups, reads
 from reelsweep.tasks.ledger.budget import day_of, spent
 from reelsweep.tasks.ledger.link import open_link
@@ -72,6 +73,10 @@ class Reading:
     async def tally(self, out_id: str, run_id: str | None = None) -> Tally:
         """Counts and money of an OUT; with `run_id`, `posts` are that run's."""
         return await self._read(lambda conn: reads.read_tally(conn, out_id, run_id))
+
+    async def strata(self, out_id: str, gateway: str) -> list[StratumCount]:
+        """Results of an OUT by model asked for and stratum, in order of appearance."""
+        return await self._read(lambda conn: reads.read_strata(conn, out_id, gateway))
 
     async def runs(self, out_id: str | None = None) -> list[Mapping[str, Any]]:
         """The runs of an OUT, or of the ledger, oldest first."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from itertools import islice
 from typing import Any
 
+from reelsweep.tasks.gateway.strata import Stratum, StratumCount
 from reelsweep.tasks.ledger.records import AttemptRecord, ManifestStatus, ResultRecord, Standing, Tally
 from reelsweep.tasks.ledger.schema import attempts, generations, plan_rows, results, runs
 from sqlalchemy import Connection, Select, bindparam, exists, func, select
@@ -93,6 +94,12 @@ def read_tally(conn: Connection, out_id: str, run_id: str | None) -> Tally:
         reserved_musd=int(money.reserved),
         in_flight=conn.execute(_IN_FLIGHT, {"b_out": out_id}).scalar_one(),
     )
+
+
+def read_strata(conn: Connection, out_id: str, gateway: str) -> list[StratumCount]:
+    """Results of an OUT by model asked for and by what the gateway said of itself, in order of appearance."""
+    rows = conn.execute(_STRATA, {"b_out": out_id, "b_gateway": gateway})
+    return [StratumCount(model=row[0], stratum=Stratum(row[1], row[2]), rows=row[3]) for row in rows]
 
 
 def attempt_of(
@@ -188,6 +195,19 @@ _POSTS = (
     select(func.count())
     .select_from(attempts)
     .where(attempts.c.run_id == bindparam("b_run"), attempts.c.state != "withdrawn")
+)
+_STRATUM = (plan_rows.c.model, attempts.c.served_model, attempts.c.system_fingerprint)
+_STRATA = (
+    select(*_STRATUM, func.count())
+    .join_from(plan_rows, generations, plan_rows.c.generation_id == generations.c.generation_id)
+    .join(attempts, attempts.c.attempt_id == generations.c.attempt_id)
+    .where(
+        plan_rows.c.out_id == bindparam("b_out"),
+        generations.c.gateway == bindparam("b_gateway"),
+        generations.c.status == "success",
+    )
+    .group_by(*_STRATUM)
+    .order_by(func.min(attempts.c.attempt_id))
 )
 _IN_FLIGHT = (
     select(func.count())

@@ -75,6 +75,9 @@ MANIFEST: tuple[Column, ...] = (
     Column("error_message", STRING, "the reason in words"),
     Column("finish_reason", STRING, "why the model stopped, as the gateway said it"),
     Column("system_fingerprint", STRING, "the gateway's mark of its configuration, where it sends one"),
+    Column(
+        "stratum", STRING, "which configuration answered: `served_model@system_fingerprint`, `?` if not said"
+    ),
     Column("gateway_task_id", STRING, "the gateway's id of the job"),
     Column("text", STRING, "text of the answer"),
     Column("tool_calls", STRING, "tool calls of the answer", "JSON"),

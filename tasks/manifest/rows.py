@@ -11,6 +11,7 @@ from operator import attrgetter
 from typing import Any, Literal
 
 from reelsweep.prompts.request import Scalar
+from reelsweep.tasks.gateway.strata import Stratum
 from reelsweep.tasks.ledger.records import AttemptRecord, Line, ManifestStatus, ResultRecord
 from reelsweep.tasks.manifest.columns import ATTEMPTS, META, PARAM
 
@@ -126,6 +127,8 @@ def _generation_cells(line: Line, seed_honoured: SeedHonoured) -> Row:
         cells["seed_honoured"] = seed_honoured.get((line.gateway, plan.model), "unknown")
     if attempt is not None:
         cells |= _SPEAKER(attempt)
+        stratum = Stratum(attempt.served_model, attempt.system_fingerprint)
+        cells["stratum"] = str(stratum) if stratum.is_known else None
         if attempt.completed_at is not None:
             cells["generation_s"] = (attempt.completed_at - attempt.sent_at).total_seconds()
     return cells

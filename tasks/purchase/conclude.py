@@ -15,6 +15,7 @@ from reelsweep.tasks.gateway.client import Tape
 from reelsweep.tasks.gateway.explain import manifest_status_of
 from reelsweep.tasks.gateway.hide import hide
 from reelsweep.tasks.gateway.outcome import Choice, Outcome
+from reelsweep.tasks.gateway.strata import Stratum
 from reelsweep.tasks.gateway.transcript import scrub, scrub_text
 from reelsweep.tasks.ledger.records import Answer, ManifestStatus, ResultRecord
 from reelsweep.tasks.purchase.ask import ask_once
@@ -52,8 +53,10 @@ async def _keep(
     spec: GenerationSpec, context: RunContext, attempt_id: str, outcome: Outcome, tape: Tape | None
 ) -> RowEnd:
     """An attempt with a result: answer, fetch, settle."""
-    answer = _answer(spec, context, attempt_id, outcome, "in_progress", None)
+    kept = tape if context.policy.keep_transcripts else None
+    answer = _answer(spec, context, attempt_id, outcome, "in_progress", kept)
     await context.ledger.answer(attempt_id, answer)
+    context.made_by(spec.model, Stratum(outcome.served_model, outcome.system_fingerprint))
     return await keep_results(spec, context, attempt_id, outcome, tape)
 
 

@@ -26,6 +26,7 @@ from reelsweep.tasks.gateway.breaker import Breaker, PurchaseEnd
 from reelsweep.tasks.gateway.client import Times, generation_client
 from reelsweep.tasks.gateway.limiter import Limiter
 from reelsweep.tasks.gateway.profiles import Profile
+from reelsweep.tasks.gateway.strata import Change, Strata, Stratum
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.ledger.records import Standing
 from reelsweep.tasks.purchase.ends import RowEnd
@@ -48,6 +49,8 @@ class Policy:
     canary: int = 1
     on_unknown: Literal["hold", "resubmit"] = "hold"
     retry_failed: bool = False
+    keep_transcripts: bool = False
+    """Those of successes too."""
     times: Times = field(default_factory=Times)
     download_timeout_s: float = 1800.0
     long_backoff_s: float = 60.0
@@ -90,6 +93,12 @@ class RunContext:
     on_note: Callable[[str], None] = lambda _text: None
     on_wait: Callable[[int], None] = lambda _change: None
     """Told 1 when a row begins to wait for another run's result, -1 when that is over."""
+    strata: Strata = field(default_factory=Strata)
+    """Which configurations of the gateway made this OUT's results."""
+    on_change: Callable[[Change], None] = lambda _change: None
+    """Told of a result from another stratum than the first."""
+    paused: str | None = None
+    """What a person is asked before anything more is sent."""
     standings: Mapping[str, Standing] = field(default_factory=dict[str, Standing])
     """Where rows stood when the run began; absent means never sent."""
     ends: dict[str, RowEnd] = field(default_factory=dict[str, RowEnd])
@@ -204,8 +213,23 @@ class RunContext:
         for limiter in self.limiters():
             limiter.hold(retry_after_s)
 
+    def made_by(self, model: str, stratum: Stratum) -> None:
+        """A result came from this configuration of the gateway."""
+        with self._lock:
+            change = self.strata.record(model, stratum)
+        if change is not None:
+            self.on_change(change)
+
+    async def may_send(self) -> bool:
+        """Wait while a person is asked; False when the run stops sending meanwhile."""
+        while self.paused is not None and self.stopped is None:  # noqa: ASYNC110 - loops share it
+            await asyncio.sleep(0.2)
+        return self.stopped is None
+
     def waiting(self) -> str | None:
         """What holds every send now, for the display."""
+        if self.paused is not None:
+            return self.paused
         cooling_s = max((limiter.cooling_s() for limiter in self.limiters()), default=0.0)
         return f"cool-down {cooling_s:.0f} s" if cooling_s >= 1 else None
 

@@ -121,7 +121,7 @@ async def _send(
             await turn.enter_async_context(canary.slot())
         async with AsyncExitStack() as sending:
             sent_at = await sending.enter_async_context(context.limiter(spec.model).slot())
-            if context.stop_of(spec.model) is not None:
+            if not await context.may_send() or context.stop_of(spec.model) is not None:
                 return _not_sent(context, spec.model)
             if not context.count_post():
                 context.stop(_max_posts_stop(context))

@@ -11,7 +11,7 @@ from reelsweep.tasks.manifest.columns import ATTEMPTS, MANIFEST, METADATA, PLAN,
 CONTRACT = """
 run_id prompt_id sample_idx choice_idx in_plan shared request_fingerprint gateway output model
 served_model prompt messages seed seed_honoured size_asked seconds_asked params status refused_at
-error_type error_code error_message finish_reason system_fingerprint gateway_task_id text tool_calls
+error_type error_code error_message finish_reason system_fingerprint stratum gateway_task_id text tool_calls
 file_name sha256 size_bytes mime_type width height duration_s fps num_frames codec has_audio
 frames_sha256 phash num_attempts num_purchases billed cost_usd reserved_usd cost_source
 usage_prompt_tokens usage_completion_tokens created_at started_at first_event_at completed_at
