@@ -46,6 +46,7 @@ COMMANDS = (
     "show",
     "seedcheck",
     "reproduce",
+    "gallery",
     "reconcile",
     "verify",
     "export",

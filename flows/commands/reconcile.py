@@ -17,10 +17,12 @@ from reelsweep.flows.bill import Meaning, parse_mapping
 from reelsweep.flows.commands.outs import OpenOut, open_out
 from reelsweep.flows.commands.screen import print_json
 from reelsweep.flows.display import escape_terminal
+from reelsweep.flows.gallery import draw
 from reelsweep.flows.options import DEFAULT_KEY_ENV, RunOptions
 from reelsweep.flows.places import only_writer
 from reelsweep.flows.rebuild import rebuild as rebuild_ledger
 from reelsweep.flows.reconcile import Reconciled, reconcile_out
+from reelsweep.flows.seeds import seed_honoured
 from reelsweep.flows.settling import as_document, as_lines, read_joined, settle
 from reelsweep.prompts.errors import SettingsError
 from reelsweep.prompts.pricing import Price
@@ -144,13 +146,14 @@ def _access(options: RunOptions, *, is_sandbox: bool) -> tuple[Profile, str | No
 
 
 def _publish(opened: OpenOut) -> None:
-    publisher = Publisher(opened.storage, time.monotonic)
+    publisher = Publisher(opened.storage, time.monotonic, draw)
     out_id = opened.facts.out_id
     with only_writer(opened.storage, opened.ledger):
         publisher.publish(
             lambda: opened.ledger.lines(out_id),
             lambda: opened.ledger.attempt_lines(out_id),
             opened.facts.as_facts(),
+            seed_honoured(opened.storage),
         )
 
 

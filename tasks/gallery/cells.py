@@ -32,12 +32,12 @@ def cells(
     likeness: Likeness,
     *,
     num_rows: int,
-    clips: Collection[str],
+    gone: Sequence[int],
     posters: Collection[str],
     running: bool,
     has_records: bool,
 ) -> Mapping[str, Any]:
-    """The document of the sheet. `clips` and `posters` are the hashes of the files that are there."""
+    """The document of the sheet. `gone` are rows whose clip is not there, `posters` hashes of those drawn."""
     axes = choose_axes(columns)
     sheet = {name: columns[name].sorted() for name in axes.names}
     sheet |= {name: columns[name] for name in (*_SHEET, *_OTHERS) if name not in sheet}
@@ -53,7 +53,7 @@ def cells(
         "statuses": {name: [words.word, words.sign] for name, words in STATUSES.items()},
         "num_rows": num_rows,
         "posters": _posters(columns["sha256"], posters),
-        "gone": _gone(columns, clips),
+        "gone": gone,
         "twins": likeness.twins,
         "near": likeness.near,
         "near_threshold": NEAR,
@@ -93,9 +93,3 @@ def _posters(sha256: Encoded, posters: Collection[str]) -> Sequence[str | int]:
     """By row: its poster, or 0."""
     names = [poster_name(value) if value in posters else 0 for value in sha256.values]
     return [0 if code == NONE else names[code] for code in sha256.codes]
-
-
-def _gone(columns: Columns, clips: Collection[str]) -> Sequence[int]:
-    """Rows whose clip is named and not there."""
-    names, sha256 = columns["file_name"], columns["sha256"]
-    return [row for row in range(len(names)) if names.at(row) and sha256.at(row) not in clips]

@@ -11,43 +11,45 @@ from pathlib import Path
 
 from reelsweep.tasks.artifacts.disk import write_whole
 from reelsweep.tasks.gallery.cells import RECORDS_PER_FILE, cells
-from reelsweep.tasks.gallery.encoded import Columns
+from reelsweep.tasks.gallery.encoded import Columns, Encoded
 from reelsweep.tasks.gallery.likeness import Likeness, find_likeness
 from reelsweep.tasks.gallery.page import call, page, script, style
 from reelsweep.tasks.gallery.record import meanings, records, sections
 from reelsweep.tasks.gallery.source import add_up, read_attempts, read_records, read_sheet
 from reelsweep.tasks.manifest.read import read_facts
+from reelsweep.tasks.storage.out import Out
 
 FOLDER = "gallery"
 PAGE = "index.html"
 
 
 def write_gallery(
-    out: Path,
+    storage: Out,
     *,
     name: str | None = None,
     again: Mapping[str, str] | None = None,
     running: bool = False,
 ) -> list[str]:
-    """Write `index.html` and what it loads; the names written, below OUT, the page last.
+    """Write `index.html` and what it loads on OUT's desk; the names of what changed, the page last.
 
-    `name` is the folder as a person calls it, `again` the command that makes each request again. While
+    `name` is OUT as a person calls it, `again` the command that makes each request again. While
     `running`, records and likenesses are left for the end. Raises OutError where no manifest is, TroubleError
     when the files cannot be written.
     """
-    columns, facts = read_sheet(out / "manifest.parquet"), read_facts(out)
+    out = storage.desk
+    facts, columns = read_facts(out), read_sheet(out / "manifest.parquet")
     likeness = find_likeness(columns) if columns and not running else Likeness([], [])
     parts: dict[str, bytes] = {} if running else _records(out, again or {})
-    parts[f"{FOLDER}/cells.js"] = call("cells", _sheet(out, columns, likeness, facts, running=running))
+    parts[f"{FOLDER}/cells.js"] = call("cells", _sheet(storage, columns, likeness, facts, running=running))
     parts[f"{FOLDER}/gallery.js"] = script().encode()
     parts[f"{FOLDER}/gallery.css"] = style().encode()
-    html = page(facts, add_up(facts, columns), out=name or str(out), running=running)
+    html = page(facts, add_up(facts, columns), out=name or str(storage), running=running)
     parts[PAGE] = html.encode()
     return [part for part, content in parts.items() if _changed(out / part, content)]
 
 
 def _sheet(
-    out: Path, columns: Columns, likeness: Likeness, facts: Mapping[str, str], *, running: bool
+    storage: Out, columns: Columns, likeness: Likeness, facts: Mapping[str, str], *, running: bool
 ) -> Mapping[str, object]:
     if not columns:
         return {"num_rows": 0, "running": running}
@@ -55,14 +57,20 @@ def _sheet(
         columns,
         likeness,
         num_rows=int(facts["rows"]),
-        clips=hashes(out / "videos"),
-        posters=hashes(out / FOLDER / "posters"),
+        gone=_gone(storage, columns["file_name"]),
+        posters=_hashes(storage.desk / FOLDER / "posters"),
         running=running,
         has_records=not running,
     )
 
 
-def hashes(folder: Path) -> frozenset[str]:
+def _gone(storage: Out, names: Encoded) -> list[int]:
+    """Rows whose clip is named and not there."""
+    gone = {code for code, name in enumerate(names.values) if not storage.has_clip(name)}
+    return [row for row, code in enumerate(names.codes) if code in gone]
+
+
+def _hashes(folder: Path) -> frozenset[str]:
     """The hashes that name the files of `folder/ab/<sha256>.<suffix>`."""
     return frozenset(path.stem for path in folder.glob("[0-9a-f][0-9a-f]/*"))
 
