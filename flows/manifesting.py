@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from reelsweep.flows.gallery import draw, draw_some_posters
 from reelsweep.flows.places import only_writer
 from reelsweep.flows.session import CODE_VERSION, OpenRun
 from reelsweep.prompts.errors import TroubleError
@@ -34,10 +35,11 @@ class Manifesting:
     _going: asyncio.Task[Published] | None = None
 
     def __post_init__(self) -> None:
-        self._publisher = Publisher(self.run.prepared.storage, time.monotonic)
+        self._publisher = Publisher(self.run.prepared.storage, time.monotonic, draw)
 
     async def publish(self) -> Published:
         """Write every file as it stays, at the end of the run."""
+        await draw_some_posters(self.run.prepared.storage, self.run.context.prober)
         return await asyncio.to_thread(self._write, self._publisher.publish)
 
     def refresh_if_due(self) -> None:
