@@ -91,7 +91,7 @@ def again(opened: OpenOut, line: Line) -> str:
         prompt_id=line.plan.prompt_id,
         output=line.plan.output,
         gateway=line.gateway,
-        out=str(opened.out),
+        out=str(opened.storage),
     )
 
 

@@ -32,7 +32,7 @@ def status(
     json
         Print one JSON object on stdout.
     """
-    outs = [Path(out)] if out is not None else found_outs(RUNS)
+    outs = [out] if out is not None else found_outs(RUNS)
     found = [status_of(path, ledger) for path in outs]
     if json:
         print_json(found[0] if out is not None else {"runs": found})
@@ -50,7 +50,7 @@ def found_outs(folder: Path) -> list[Path]:
     return [mark.parent for mark in sorted(marks, key=lambda mark: mark.stat().st_mtime)]
 
 
-def status_of(out: Path, ledger: str | None = None) -> dict[str, Any]:
+def status_of(out: str | Path, ledger: str | None = None) -> dict[str, Any]:
     """One OUT's numbers."""
     with open_out(out, ledger) as opened:
         tally = asyncio.run(opened.ledger.tally(opened.facts.out_id))

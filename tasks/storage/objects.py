@@ -29,7 +29,7 @@ PUT_PATIENCE_S = 600.0
 AGAIN = "Run the same command again: nothing is bought twice, and what is kept here is stored then."
 _OPTIONS: dict[str, dict[str, Any]] = {
     "s3": {
-        "config_kwargs": {"max_pool_connections": 32, "connect_timeout": 10, "read_timeout": 60},
+        "config_kwargs": {"max_pool_connections": 32, "connect_timeout": 10, "read_timeout": 60, "retries": {"total_max_attempts": 2}},
     }
 }
 

