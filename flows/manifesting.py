@@ -14,15 +14,18 @@ from dataclasses import dataclass, field
 
 from reelsweep.flows.gallery import draw, draw_some_posters
 from reelsweep.flows.places import only_writer
+from reelsweep.flows.seeds import seed_honoured
 from reelsweep.flows.session import CODE_VERSION, OpenRun
 from reelsweep.prompts.errors import TroubleError
 from reelsweep.tasks.ledger.records import AttemptRecord, Line
 from reelsweep.tasks.manifest.publisher import Publisher
 from reelsweep.tasks.manifest.read import read_facts
+from reelsweep.tasks.manifest.rows import SeedHonoured
 from reelsweep.tasks.manifest.write import Published
 
 Publish = Callable[
-    [Callable[[], Iterable[Line]], Callable[[], Iterable[AttemptRecord]], Mapping[str, str]], Published
+    [Callable[[], Iterable[Line]], Callable[[], Iterable[AttemptRecord]], Mapping[str, str], SeedHonoured],
+    Published,
 ]
 
 
@@ -33,6 +36,7 @@ class Manifesting:
     run: OpenRun
     _publisher: Publisher = field(init=False)
     _going: asyncio.Task[Published] | None = None
+    _seeds: SeedHonoured | None = None
 
     def __post_init__(self) -> None:
         self._publisher = Publisher(self.run.prepared.storage, time.monotonic, draw)
@@ -61,7 +65,14 @@ class Manifesting:
                 lambda: context.ledger.lines(context.out_id),
                 lambda: context.ledger.attempt_lines(context.out_id),
                 _facts(self.run),
+                self._known_seeds(),
             )
+
+    def _known_seeds(self) -> SeedHonoured:
+        if self._seeds is None:
+            prepared = self.run.prepared
+            self._seeds = seed_honoured(prepared.storage, prepared.gateway, prepared.profile)
+        return self._seeds
 
 
 def _facts(run: OpenRun) -> dict[str, str]:

@@ -19,6 +19,7 @@ from reelsweep.flows.grid import Grid, grid_of
 from reelsweep.flows.models import listed_models, model_warnings
 from reelsweep.flows.prepare import Prepared
 from reelsweep.flows.replay import replayable
+from reelsweep.flows.seeds import PlannedSeeds, planned_seeds
 from reelsweep.prompts.plan import Plan
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.ledger.records import Standing
@@ -60,6 +61,8 @@ class Preview:
     warnings: tuple[str, ...]
     grid: Grid | None
     """Axes and how they meet, where a sweep or a grid varies the rows."""
+    seeds: tuple[PlannedSeeds, ...]
+    """Models that are asked with several seeds, and whether they honour them."""
 
     def as_json(self) -> dict[str, Any]:
         """The object `plan --json` prints."""
@@ -116,6 +119,7 @@ async def preview(prepared: Prepared) -> Preview:
         eta_s=None if prepared.is_sandbox else sums.to_make / concurrency * TYPICAL_S,
         grid=grid_of(plan) if isinstance(plan, Plan) else None,
         warnings=(*plan.warnings, *_about_replays(known), *await _about_models(prepared)),
+        seeds=await asyncio.to_thread(planned_seeds, prepared),
     )
 
 

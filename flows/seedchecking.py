@@ -47,7 +47,7 @@ def plan_experiment(options: RunOptions, prompt: str, *, again: bool = False) ->
     model = options.model or DEFAULT_MODEL
     named = named_gateway(options)
     out = options.out or str(RUNS / "seedcheck" / f"{_slug(named.gateway)}-{_slug(model)}")
-    options = replace(options, out=out, model=model, rebuy=True)
+    options = replace(options, out=out, model=model, rebuy=True, keep_transcripts=True)
     seed = FIRST_SEED
     if read_out(find_out(out)) is not None:
         with open_out(out, options.ledger) as opened:

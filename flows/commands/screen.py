@@ -10,6 +10,7 @@ from typing import Any, TextIO
 from reelsweep.flows.display import escape_terminal
 from reelsweep.flows.grid import grid_lines
 from reelsweep.flows.preview import Preview
+from reelsweep.flows.seeds import PlannedSeeds
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -57,6 +58,7 @@ def preview_lines(shown: Preview) -> list[tuple[str, str]]:
         ("to make", str(shown.to_make)),
         ("cost", cost_line(shown)),
         ("sent", ", ".join(shown.sent) or "none"),
+        *(("seeds", seeds_line(seeds)) for seeds in shown.seeds),
     ]
     if shown.grid is not None:
         lines[3:3] = grid_lines(shown.grid)
@@ -69,6 +71,17 @@ def preview_lines(shown: Preview) -> list[tuple[str, str]]:
     if shown.eta_s and shown.to_make:
         lines.append(("time", f"about {shown.eta_s / 60:.0f} minutes, at 3 minutes a generation"))
     return lines
+
+
+def seeds_line(seeds: PlannedSeeds) -> str:
+    """Whether several seeds are more than plain samples."""
+    match seeds.honoured:
+        case "yes":
+            return f"honoured by {seeds.model} ({seeds.source})"
+        case "no":
+            return f"NOT honoured by {seeds.model}: each is a plain sample ({seeds.source})"
+        case "unknown":
+            return f"unknown whether {seeds.model} honours them; to find out: {seeds.source}"
 
 
 def cost_line(shown: Preview) -> str:

@@ -58,6 +58,8 @@ class ModelFacts(_Frozen):
     """What is known of one model. After `end_of_life` the gateway no longer serves it."""
 
     end_of_life: date | None = None
+    seed: Literal["honoured", "ignored"] | None = None
+    """What `seedcheck` has found, for machines without its record."""
 
 
 class Idempotency(_Frozen):

@@ -50,8 +50,8 @@ class Publisher:
         lines: Lines,
         attempts: Callable[[], Iterable[AttemptRecord]],
         facts: Mapping[str, str],
-        *,
         seed_honoured: SeedHonoured | None = None,
+        *,
         running: bool = True,
     ) -> Published:
         """Publish during the run, due or not.
@@ -79,7 +79,6 @@ class Publisher:
         lines: Lines,
         attempts: Callable[[], Iterable[AttemptRecord]],
         facts: Mapping[str, str],
-        *,
         seed_honoured: SeedHonoured | None = None,
     ) -> Published:
         """Publish at the end of the run: as `refresh`, then bring the files to rest."""

@@ -8,7 +8,7 @@ After `write.py`, for notebooks and for the commands that look at an OUT.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -40,6 +40,15 @@ def read_facts(out: str | Path) -> dict[str, str]:
     metadata = pq.read_metadata(_existing(out, "manifest.parquet")).metadata or {}
     facts = {key.decode(): value.decode() for key, value in metadata.items()}
     return {key.removeprefix(FACT): facts[key] for key in sorted(facts) if key.startswith(FACT)}
+
+
+def read_seeds(out: str | Path) -> dict[tuple[str, str], Literal["yes", "no"]]:
+    """What the manifest says of seeds, by (gateway, model); what it does not know is absent."""
+    columns = ["gateway", "model", "seed_honoured"]
+    table = pq.read_table(_existing(out, "manifest.parquet"), columns=columns)
+    said = table.group_by(columns).aggregate([]).to_pylist()
+    known = [row for row in said if row["seed_honoured"] in ("yes", "no")]
+    return {(row["gateway"], row["model"]): row["seed_honoured"] for row in known}
 
 
 def _read(out: str | Path, name: str, paths: str, below: str) -> pandas.DataFrame:
