@@ -30,6 +30,7 @@ from reelsweep.flows.summary import RunSummary
 from reelsweep.flows.tables import table_flow
 from reelsweep.prompts.pricing import Price
 from reelsweep.prompts.request import Output
+from reelsweep.tasks.artifacts.checklist import Checks
 
 
 @table_flow(name="bulk", persist_result=True, result_serializer=RESULTS, log_prints=False)
@@ -66,6 +67,7 @@ async def bulk(
     allow_host: Sequence[str] = (),
     drain_s: float | None = None,
     ledger: str | None = None,
+    checks: str = "default",
 ) -> RunSummary:
     """Generate every row of a prompt table that is not yet paid for, and write the manifest.
 
@@ -103,6 +105,7 @@ async def bulk(
         allow_host: hosts that may be reached though their address is not public.
         drain_s: seconds for open generations after SIGTERM.
         ledger: `sqlite:///path` or `postgresql://…`; OUT/ledger.db when absent.
+        checks: content checks, such as `none`, `black,frozen` or `-fps,near_duplicate=0.1`.
 
     Returns a RunSummary. Raises UsageError when nothing can be sent, RunStopped when the run was stopped.
     """
@@ -137,5 +140,6 @@ async def bulk(
         drain_s=drain_s,
         ledger=ledger,
         rebuy=rebuy,
+        checks=Checks.parse(checks),
     )
     return await run_table(table, options)

@@ -18,6 +18,7 @@ from reelsweep.prompts.pricing import Price
 from reelsweep.prompts.request import Output
 from reelsweep.prompts.sweep import Sweep
 from reelsweep.prompts.sweepfile import read_sweep
+from reelsweep.tasks.artifacts.checklist import DEFAULT_CHECKS, Checks
 from reelsweep.tasks.gateway.client import Times
 from reelsweep.tasks.purchase.context import Policy
 
@@ -50,6 +51,7 @@ class RunOptions:
     samples: int | None = None
     grid: tuple[tuple[str, tuple[str, ...]], ...] = ()
     sweep: Sweep = field(default_factory=Sweep)
+    checks: Checks = DEFAULT_CHECKS
     concurrency: int | None = None
     """None is `auto`."""
     rpm: float | None = None

@@ -21,6 +21,7 @@ from reelsweep.flows.options import (
 )
 from reelsweep.prompts.pricing import Price
 from reelsweep.prompts.request import Output
+from reelsweep.tasks.artifacts.checklist import Checks
 
 WHERE = Group.create_ordered("Where")
 WHAT = Group.create_ordered("What")
@@ -59,6 +60,8 @@ class RunFlags:
     """column=a,b crosses every row with the values; repeatable."""
     sweep: Annotated[str | None, Parameter(group=WHAT)] = None
     """A YAML file of axes, fragments, zips, exclusions and seeds; `example:` is the shipped one."""
+    checks: Annotated[str, Parameter(group=WHAT)] = "default"
+    """Content checks of clips: default, none, NAME,NAME, or changes such as -fps,black=0.5,expect_audio."""
     limit: Annotated[int | None, Parameter(group=HOW_MUCH)] = None
     """Only the first N rows still to make."""
     max_posts: Annotated[int | None, Parameter(group=HOW_MUCH)] = None
@@ -110,6 +113,7 @@ def options_of(flags: RunFlags) -> RunOptions:
         seeds=flags.seeds,
         samples=flags.samples,
         grid=parse_grid(flags.grid),
+        checks=Checks.parse(flags.checks),
         sweep=parse_sweep(flags.sweep),
         concurrency=parse_concurrency(flags.concurrency),
         rpm=flags.rpm,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
 import av
+from av.audio.frame import AudioFrame
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
@@ -19,6 +20,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from PIL import Image
 from reelsweep.tasks.artifacts.boxes import check_boxes
+from reelsweep.tasks.artifacts.content import Pictures, Sound
 from reelsweep.tasks.artifacts.ebml import check_elements
 from reelsweep.tasks.artifacts.facts import Facts, InvalidVideo
 from reelsweep.tasks.artifacts.frames import FrameHash
@@ -45,6 +47,8 @@ class _Reel:
     size: tuple[int, int] = (0, 0)
     size_changes: bool = False
     bad_audio: int = 0
+    pictures: Pictures = field(default_factory=Pictures)
+    sound: Sound = field(default_factory=Sound)
 
 
 def inspect(file: BinaryIO) -> Facts:
@@ -165,7 +169,9 @@ def _take(packet: Packet[Stream], stream: VideoStream, reel: _Reel) -> None:
 
 def _take_audio(packet: Packet[Stream], reel: _Reel) -> None:
     try:
-        packet.decode()
+        for frame in packet.decode():
+            if isinstance(frame, AudioFrame):
+                reel.sound.add(frame)
     except Exception:
         reel.bad_audio += 1
 
@@ -179,6 +185,7 @@ def _take_frame(frame: VideoFrame, reel: _Reel) -> None:
     reel.size_changes |= bool(reel.num_frames) and size != reel.size
     reel.size = reel.size if reel.num_frames else size
     reel.frames.add(frame)
+    reel.pictures.add(frame)
     if reel.num_frames in reel.picks:
         reel.hashes[reel.num_frames] = frame_hash(_luma(frame))
     reel.num_frames += 1
@@ -206,6 +213,9 @@ def _facts(source: InputContainer, stream: VideoStream, container: Container, re
         has_audio=bool(source.streams.audio),
         frames_sha256=reel.frames.hexdigest(),
         phash="",
+        black_share=reel.pictures.black_share,
+        frozen_share=reel.pictures.frozen_share,
+        audio_peak_dbfs=reel.sound.peak_dbfs if source.streams.audio else None,
         notes=tuple(_notes(stream, reel)),
     )
 

@@ -38,6 +38,12 @@ class Facts:
     """Over the decoded frames: equal after re-muxing (see `frames`)."""
     phash: str
     """Perceptual hashes of evenly spaced frames, hex (see `phash`)."""
+    black_share: float | None = None
+    """Share of the frames that are black; this and the next two as `content` measures them."""
+    frozen_share: float | None = None
+    """The longest freeze, as a share of the frames."""
+    audio_peak_dbfs: float | None = None
+    """How loud the clip gets; None without a sound track."""
     notes: tuple[str, ...] = ()
     """What is odd about the file but does not spoil it."""
 

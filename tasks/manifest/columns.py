@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from reelsweep.tasks.artifacts.checks import CHECK, CHECKS
+
 
 class Kind(StrEnum):
     """What a column holds; `schema.py` says it in Arrow's words."""
@@ -94,6 +96,14 @@ MANIFEST: tuple[Column, ...] = (
     Column("has_audio", BOOLEAN, "the clip has a sound track"),
     Column("frames_sha256", STRING, "hash of the decoded frames; survives re-muxing", "sha256"),
     Column("phash", STRING, "perceptual hash of evenly spaced frames, for nearness", "hex"),
+    Column("black_share", NUMBER, "frames that are black", "share of all"),
+    Column("frozen_share", NUMBER, "longest freeze", "share of all frames"),
+    Column("audio_peak_dbfs", NUMBER, "how loud the sound gets; null without a sound track", "dBFS"),
+    Column("check_decodes", BOOLEAN, "passes: it decodes to its end; null where a check was not made"),
+    *(Column(CHECK + check.name, BOOLEAN, f"passes: {check.passes}") for check in CHECKS),
+    Column("near_duplicate_of", STRING, "request_fingerprint of the accepted row it looks like", "sha256"),
+    Column("accepted", BOOLEAN, "no check that is switched on has failed; null where the row is no success"),
+    Column("reject_reason", STRING, "which checks a success has failed, and why"),
     Column("num_attempts", INTEGER, "POSTs sent for the request", nullable=False),
     Column("num_purchases", INTEGER, "of them, those that were or may have been billed", nullable=False),
     Column("billed", STRING, "whether the deciding attempt was billed: `yes`, `no` or `maybe`"),
@@ -160,7 +170,7 @@ METADATA: tuple[Column, ...] = tuple(
         *("prompt_id", "prompt", "seed", "sample_idx", "choice_idx", "in_plan", "shared", "model", "gateway"),
         *("served_model", "size_asked", "seconds_asked", "request_fingerprint", "system_fingerprint"),
         *("sha256", "frames_sha256", "phash", "size_bytes", "mime_type", "width", "height", "duration_s"),
-        *("fps", "num_frames", "codec", "has_audio"),
+        *("fps", "num_frames", "codec", "has_audio", "accepted", "reject_reason"),
     )
 )
 """The successes that are files, in the shape `datasets` calls videofolder; `param_` and `meta_` follow."""

@@ -28,18 +28,8 @@ from reelsweep.tasks.ledger.records import (
 )
 from reelsweep.tasks.ledger.standing import RETRYABLE
 from reelsweep.tasks.manifest.columns import META
+from reelsweep.tasks.manifest.rows import FACTS
 
-_FACTS = (
-    "width",
-    "height",
-    "duration_s",
-    "fps",
-    "num_frames",
-    "codec",
-    "has_audio",
-    "frames_sha256",
-    "phash",
-)
 _RESULT = (
     *("choice_idx", "file_name", "sha256", "size_bytes", "mime_type", "text", "tool_calls"),
     *("finish_reason", "download_s"),
@@ -276,7 +266,7 @@ def _result(row: Row, output: str, clips: _Clips) -> ResultRecord:
     if status == "success" and output == "video" and not (row["file_name"] and clips.is_whole(row)):
         status = "failed_to_download"
         values |= {"file_name": None, "sha256": None, "size_bytes": None}
-    facts = {name: row[name] for name in _FACTS if row[name] is not None}
+    facts = {name: row[name] for name in FACTS if row.get(name) is not None}
     return ResultRecord(
         **values,
         status=status,

@@ -11,6 +11,9 @@ from operator import attrgetter
 from typing import Any, Literal
 
 from reelsweep.prompts.request import Scalar
+from reelsweep.tasks.artifacts.asked import asked_of
+from reelsweep.tasks.artifacts.checklist import DEFAULT_CHECKS, Checks, judge
+from reelsweep.tasks.artifacts.checks import CHECK
 from reelsweep.tasks.gateway.strata import Stratum
 from reelsweep.tasks.ledger.records import AttemptRecord, Line, ManifestStatus, ResultRecord
 from reelsweep.tasks.manifest.columns import ATTEMPTS, META, PARAM
@@ -48,17 +51,11 @@ _SPEAKER = Take(
     *("usage_prompt_tokens", "usage_completion_tokens", "first_event_at", "completed_at"),
 )
 _RESULT = Take("text", "tool_calls", "file_name", "sha256", "size_bytes", "mime_type", "download_s")
-_FACTS = (
-    "width",
-    "height",
-    "duration_s",
-    "fps",
-    "num_frames",
-    "codec",
-    "has_audio",
-    "frames_sha256",
-    "phash",
+FACTS = (
+    *("width", "height", "duration_s", "fps", "num_frames", "codec", "has_audio", "frames_sha256", "phash"),
+    *("black_share", "frozen_share", "audio_peak_dbfs"),
 )
+"""What decoding a clip has shown, by the ledger's and the manifest's names."""
 _ATTEMPT = Take(*(column.name for column in ATTEMPTS if not column.name.endswith("_usd")))
 _PLANNED_LINE = Take("in_plan", "shared", "gateway", "plan_hash")
 _PLANNED = Take(
@@ -69,8 +66,10 @@ _JSON = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":
 _OPEN: frozenset[ManifestStatus] = frozenset({"planned", "in_progress"})
 
 
-def manifest_rows(line: Line, seed_honoured: SeedHonoured | None = None) -> Iterator[Row]:
-    """One row per choice asked for or given, in order.
+def manifest_rows(
+    line: Line, seed_honoured: SeedHonoured | None = None, checks: Checks = DEFAULT_CHECKS
+) -> Iterator[Row]:
+    """One row per choice asked for or given, in order; `verdicts` completes them.
 
     Money stands on the first choice and is 0 on the others, so that it adds up over the manifest.
     """
@@ -80,7 +79,7 @@ def manifest_rows(line: Line, seed_honoured: SeedHonoured | None = None) -> Iter
         row = common.copy()
         row["choice_idx"] = choice_idx
         row |= _money_cells(line, first=choice_idx == 0)
-        row |= _choice_cells(line, results.get(choice_idx))
+        row |= _choice_cells(line, results.get(choice_idx), checks)
         yield row
 
 
@@ -142,17 +141,33 @@ def _money_cells(line: Line, *, first: bool) -> Row:
     }
 
 
-def _choice_cells(line: Line, result: ResultRecord | None) -> Row:
+def _choice_cells(line: Line, result: ResultRecord | None, checks: Checks) -> Row:
     status = choice_status(line, result)
     cells: Row = {"status": status}
     if status != "success":
         cells |= _reason_cells(line, result)
     if result is not None:
         cells |= _RESULT(result)
-        cells |= zip(_FACTS, map(result.facts.get, _FACTS), strict=True)
+        cells |= zip(FACTS, map(result.facts.get, FACTS), strict=True)
         if result.finish_reason is not None:
             cells["finish_reason"] = result.finish_reason
+        cells |= _check_cells(line, result, status, checks)
     return cells
+
+
+def _check_cells(line: Line, result: ResultRecord, status: ManifestStatus, checks: Checks) -> Row:
+    """What the checks say of the clip alone."""
+    if status == "invalid_output":
+        return {"check_decodes": False}
+    if status != "success" or result.file_name is None:
+        return {}
+    told = judge(asked_of(json.loads(line.plan.payload)), result.facts, checks)
+    reasons = [f"{name}: {reason}" for name, reason in told.items() if reason]
+    return {
+        "check_decodes": True,
+        **{CHECK + name: None if reason is None else not reason for name, reason in told.items()},
+        "reject_reason": "; ".join(reasons) or None,
+    }
 
 
 def _reason_cells(line: Line, result: ResultRecord | None) -> Row:

@@ -16,6 +16,7 @@ class Totals:
         self.num_rows = 0
         self.counts: Counter[ManifestStatus] = Counter()
         self.counts_in_plan: Counter[ManifestStatus] = Counter()
+        self.num_accepted = 0
         self.cost_musd = 0
         self.reserved_musd = 0
         self.priced = False
@@ -33,6 +34,7 @@ class Totals:
         """Count one row of the manifest."""
         self.num_rows += 1
         self.counts[row["status"]] += 1
+        self.num_accepted += bool(row.get("accepted"))
         if row["in_plan"]:
             self.counts_in_plan[row["status"]] += 1
         if row["status"] == "success" and row.get("frames_sha256"):
@@ -48,7 +50,7 @@ class Totals:
         """The totals for the key-value metadata."""
         counts = {f"count_{status}": str(count) for status, count in sorted(self.counts.items())}
         money = {"cost_usd": _dollars(self.cost_musd), "reserved_usd": _dollars(self.reserved_musd)}
-        return {"rows": str(self.num_rows), **counts, **money}
+        return {"rows": str(self.num_rows), **counts, "accepted": str(self.num_accepted), **money}
 
 
 def _dollars(musd: int) -> str:

@@ -6,20 +6,22 @@ of what is not there yet: attempts, plan, manifest, metadata and page are rename
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from reelsweep.tasks.artifacts.checklist import Checks
 from reelsweep.tasks.ledger.records import AttemptRecord, Line, ManifestStatus
 from reelsweep.tasks.manifest.beside import beside, in_trouble, replace_durably, sync_folder, write_beside
 from reelsweep.tasks.manifest.columns import ATTEMPTS, MANIFEST, PLAN
 from reelsweep.tasks.manifest.metadata import write_metadata
 from reelsweep.tasks.manifest.page import Page
-from reelsweep.tasks.manifest.rows import SeedHonoured, attempt_row, manifest_rows, plan_row
+from reelsweep.tasks.manifest.rows import Row, SeedHonoured, attempt_row, manifest_rows, plan_row
 from reelsweep.tasks.manifest.settle import SETTLE_S, settle
 from reelsweep.tasks.manifest.sink import Sink
 from reelsweep.tasks.manifest.totals import Totals
+from reelsweep.tasks.manifest.verdicts import Verdicts
 from reelsweep.tasks.storage.out import Out, as_out
 
 PARQUET = ("attempts.parquet", "plan.parquet", "manifest.parquet", "metadata.parquet")
@@ -52,7 +54,8 @@ def publish(
     """Write manifest, attempts, plan, metadata and page of `out` from the ledger's state, on its desk.
 
     `facts` about the run go into the Parquet key-value metadata as `reelsweep.<name>` and head the page
-    (`table`, `gateway`, `gateway_kind`, `run_id`, `command` are shown where given). The caller holds OUT's
+    (`table`, `gateway`, `gateway_kind`, `run_id`, `command` are shown where given); `checks` among them are
+    the content checks that judge the rows, as `--checks` takes them. The caller holds OUT's
     lock and reads `lines` after the last call returned, so no file goes back in time. Same input, same bytes;
     with `settle_s` None the files are left as a refresh leaves them, see `regions.py`.
     Raises TroubleError when the files cannot be written; the old ones are then as they were.
@@ -86,15 +89,20 @@ def _write(
 ) -> Totals:
     """Write and fsync every file under its neighbour's name."""
     totals, page, out = Totals(), Page(), storage.desk
+    checks = Checks.parse(facts.get("checks", "default"))
     with Sink(out / "manifest.parquet", MANIFEST) as manifest, Sink(out / "plan.parquet", PLAN) as plan:
-        for line in lines:
-            plan.add(plan_row(line))
-            totals.add_line(line)
-            for row in manifest_rows(line, seed_honoured):
-                manifest.add(row)
-                totals.add_row(row)
-                page.add(row)
-        full = {**facts, **totals.facts()}
+
+        def rows() -> Iterator[Row]:
+            for line in lines:
+                plan.add(plan_row(line))
+                totals.add_line(line)
+                yield from manifest_rows(line, seed_honoured, checks)
+
+        for row in Verdicts(checks).judge(rows()):
+            manifest.add(row)
+            totals.add_row(row)
+            page.add(row)
+        full = {**facts, "checks": str(checks), **totals.facts()}
         plan.finish(full)
         manifest.finish(full)
     write_metadata(storage, manifest.columns, full)

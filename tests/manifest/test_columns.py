@@ -13,7 +13,9 @@ run_id prompt_id sample_idx choice_idx in_plan shared request_fingerprint gatewa
 served_model prompt messages seed seed_honoured size_asked seconds_asked params status refused_at
 error_type error_code error_message finish_reason system_fingerprint stratum gateway_task_id text tool_calls
 file_name sha256 size_bytes mime_type width height duration_s fps num_frames codec has_audio
-frames_sha256 phash num_attempts num_purchases billed cost_usd reserved_usd cost_source
+frames_sha256 phash black_share frozen_share audio_peak_dbfs check_decodes check_duration check_size
+check_fps check_black check_frozen check_silent check_near_duplicate near_duplicate_of accepted reject_reason
+num_attempts num_purchases billed cost_usd reserved_usd cost_source
 usage_prompt_tokens usage_completion_tokens created_at started_at first_event_at completed_at
 generation_s download_s plan_hash code_version
 """
