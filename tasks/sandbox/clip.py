@@ -11,13 +11,14 @@ import binascii
 import hashlib
 import json
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from reelsweep.tasks.sandbox import SANDBOX_VERSION
 from reelsweep.tasks.sandbox.faults import Fault
 
 CAPTION_CHARS = 46
+FPS = 16
 MAX_SIDE = 1920
 MAX_SECONDS = 60.0
 _DIRECTIVE = re.compile(r"\[\[[^\]]*\]\]")
@@ -39,6 +40,9 @@ class Clip(BaseModel):
     width: Side
     height: Side
     seconds: float = Field(gt=0, le=MAX_SECONDS)
+    look: Literal["moving", "frozen", "black"] = "moving"
+    sound: Literal["none", "tone", "silence"] = "none"
+    fps: int = Field(default=FPS, ge=1)
     epoch: int = Field(default=0, ge=0)
     """Which drift of the model drew it: another epoch shifts the colours a little."""
     min_bytes: int = Field(default=0, ge=0, le=50_000_000)

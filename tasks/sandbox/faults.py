@@ -13,8 +13,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-Stage = Literal["answer", "stream", "status", "download"]
-"""Instead of a stream; inside the stream; when the task is asked about; when the file is fetched."""
+Stage = Literal["answer", "stream", "status", "download", "clip"]
+"""Instead of a stream; inside the stream; when the task is asked about; when the file is fetched; in what the
+clip shows."""
 
 Ended = Literal["completed", "refused", "failed", "open"]
 """How the job behind an accepted POST ended at the gateway, whatever the client saw of it."""
@@ -60,6 +61,16 @@ def _status(name: str, meaning: str, client: str, ends: str, *, ended: Ended = "
 
 def _download(name: str, meaning: str, client: str, ends: str, *, times: int | None = None) -> FaultKind:
     return FaultKind(name=name, stage="download", meaning=meaning, client=client, ends=ends, times=times)
+
+
+def _clip(name: str, meaning: str, check: str) -> FaultKind:
+    return FaultKind(
+        name=name,
+        stage="clip",
+        meaning=meaning,
+        client=f"keeps it, paid for and whole, and rejects it: check_{check}",
+        ends="success",
+    )
 
 
 WAIT = "closes the attempt as not billed, waits (every row, as Retry-After says), sends again"
@@ -211,6 +222,13 @@ _KINDS = (
         "does not connect to it",
         "failed_to_download",
     ),
+    _clip("clip_black", "every frame is black", "black"),
+    _clip("clip_frozen", "every frame is the first", "frozen"),
+    _clip("clip_silent", "there is a sound track, and silence on it", "silent"),
+    _clip("clip_size", "of size `to=`, or half as wide and high as asked", "size"),
+    _clip("clip_short", "takes `s=` seconds, or half as long as asked", "duration"),
+    _clip("clip_fps", "half as many frames a second", "fps"),
+    _clip("clip_twin", "shows the same, whatever the seed", "near_duplicate"),
 )
 
 FAULTS: dict[str, FaultKind] = {kind.name: kind for kind in _KINDS}

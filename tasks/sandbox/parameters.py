@@ -144,6 +144,7 @@ class ChatRequest(_Wire):
     tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
     size: str | None = None
     seconds: float | str | None = None
+    audio: bool | None = None
 
     @field_validator("size")
     @classmethod

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
@@ -18,9 +19,12 @@ from av.video.stream import VideoStream
 from reelsweep.tasks.sandbox.boxes import pad_video
 from reelsweep.tasks.sandbox.clip import Clip, describe_clip
 from reelsweep.tasks.sandbox.recent import Recent
-from reelsweep.tasks.sandbox.scene import FPS, Bytes2D, draw_frames
+from reelsweep.tasks.sandbox.scene import Bytes2D, draw_frames
 
 CACHE_BYTES = 64_000_000
+SOUND_RATE = 44_100
+BLOCK = 1_024
+"""Samples of one block of sound."""
 
 
 def render_clip(
@@ -37,17 +41,35 @@ def draw_clip(clip: Clip) -> bytes:
     file = io.BytesIO()
     # One thread and no look-ahead: the same bytes every time. `moov_size` reserves room for the index
     # before the data; the faststart flag would have to open the file a second time by its name.
-    options = {"moov_size": str(2048 + 24 * len(frames)), "fflags": "+bitexact"}
+    num_blocks = 0 if clip.sound == "none" else round(clip.seconds * SOUND_RATE / BLOCK)
+    options = {"moov_size": str(2048 + 24 * (len(frames) + num_blocks)), "fflags": "+bitexact"}
     with av.open(file, "w", format="mp4", options=options) as container:
-        stream = _add_stream(container.add_stream("libx264", rate=FPS), clip)
+        stream = _add_stream(container.add_stream("libx264", rate=clip.fps), clip)
+        sound = container.add_stream("aac", rate=SOUND_RATE, layout="mono") if num_blocks else None
         for idx, planes in enumerate(frames):
             frame = av.VideoFrame(clip.width, clip.height, "yuv420p")
-            frame.pts, frame.time_base = idx, Fraction(1, FPS)
+            frame.pts, frame.time_base = idx, Fraction(1, clip.fps)
             for plane, pixels in zip(frame.planes, planes, strict=True):
                 _fill(plane, pixels)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+        if sound is not None:
+            for block in _sound(clip, num_blocks):
+                container.mux(sound.encode(block))
+            container.mux(sound.encode(None))
     return file.getvalue()
+
+
+def _sound(clip: Clip, num_blocks: int) -> Iterator[av.AudioFrame]:
+    """A tone of the clip's own, or silence."""
+    pitch_hz = 220 + int(clip.digest[:2], 16)
+    volume = 0.3 if clip.sound == "tone" else 0.0
+    for block in range(num_blocks):
+        at = np.arange(block * BLOCK, (block + 1) * BLOCK) / SOUND_RATE
+        wave = (volume * np.sin(2 * np.pi * pitch_hz * at)).astype(np.float32)
+        frame = av.AudioFrame.from_ndarray(wave[None], format="fltp", layout="mono")
+        frame.rate, frame.pts = SOUND_RATE, block * BLOCK
+        yield frame
 
 
 def _add_stream(stream: VideoStream, clip: Clip) -> VideoStream:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,6 @@ Bytes2D = NDArray[np.uint8]
 Planes = tuple[Bytes2D, Bytes2D, Bytes2D]
 """Y, U and V of one frame, the chroma planes at half width and height."""
 
-FPS = 16
 DRIFT_SHIFT = 5
 """Palette positions by which one drift of the model moves the colours."""
 
@@ -45,9 +45,19 @@ _WAVE: Bytes2D = ((np.cos(np.arange(256) / 256 * _TURN) * 0.5 + 0.5) * 85).astyp
 
 
 def draw_frames(clip: Clip) -> Iterator[Planes]:
-    """The clip's frames, a motion that closes on itself, with its caption."""
+    """The clip's frames: a motion that closes on itself, with its caption, unless asked otherwise."""
+    count = max(2, round(clip.seconds * clip.fps))
+    match clip.look:
+        case "moving":
+            yield from _moving(clip, count)
+        case "frozen":
+            yield from repeat(next(_moving(clip, count)), count)
+        case "black":
+            yield from repeat(_black(clip), count)
+
+
+def _moving(clip: Clip, count: int) -> Iterator[Planes]:
     rng = random.Random(clip.digest)  # noqa: S311
-    count = max(2, round(clip.seconds * FPS))
     motion = rng.choice((_ripples, _waves, _spiral, _hills, _lights, _weave))
     colours = _palette(rng, start=0.0 if motion is _hills else rng.random(), epoch=clip.epoch)
     field_at = motion(rng, clip.width, clip.height)
@@ -58,6 +68,11 @@ def draw_frames(clip: Clip) -> Iterator[Planes]:
         planes = (colours[0][field], colours[1][half], colours[2][half])
         write(planes)
         yield planes
+
+
+def _black(clip: Clip) -> Planes:
+    chroma = np.full((clip.height // 2, clip.width // 2), 128, np.uint8)
+    return np.full((clip.height, clip.width), 16, np.uint8), chroma, chroma
 
 
 def _palette(rng: random.Random, start: float, epoch: int) -> NDArray[np.uint8]:

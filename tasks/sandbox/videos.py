@@ -20,6 +20,7 @@ from reelsweep.tasks.sandbox.dialects import Story, tell, write_task_id
 from reelsweep.tasks.sandbox.faults import Fault, at_stage
 from reelsweep.tasks.sandbox.jobs import Job, draw_name
 from reelsweep.tasks.sandbox.script import Dialect, Script, choose_dialect
+from reelsweep.tasks.sandbox.spoil import spoil
 from reelsweep.tasks.sandbox.text import count_tokens
 
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -67,7 +68,7 @@ def _dialect(script: Script, model: str, fault: Fault | None, asked: Fault | Non
 def _tickets(arrival: Arrival, script: Script, name: str, made_at: float) -> tuple[Ticket, ...]:
     """A ticket per choice; choice 0 has the seed itself, the others seeds derived from it."""
     request, fault = arrival.request, at_stage(arrival.faults, "download")
-    seed = choose_seed(request, script)
+    seed, spoiling = choose_seed(request, script), at_stage(arrival.faults, "clip")
     clips = (
         describe_clip(
             request.model,
@@ -82,7 +83,11 @@ def _tickets(arrival: Arrival, script: Script, name: str, made_at: float) -> tup
         )
         for idx in range(request.choices)
     )
-    return tuple(Ticket(job=name, made_at=round(made_at, 3), clip=clip, fault=fault) for clip in clips)
+    sounding = (clip.model_copy(update={"sound": "tone"}) if request.audio else clip for clip in clips)
+    return tuple(
+        Ticket(job=name, made_at=round(made_at, 3), clip=spoil(clip, spoiling), fault=fault)
+        for clip in sounding
+    )
 
 
 def _story(

@@ -60,6 +60,8 @@ CASES: dict[str, Case] = {
     **dict.fromkeys(("video_bomb", "video_loop", "video_elsewhere", "private_url"), MISSING),
     **dict.fromkeys(("video_corrupt", "video_truncated", "video_no_moov", "video_html"), INVALID),
     **dict.fromkeys(("video_ffconcat", "video_sdp", "video_hls"), INVALID),
+    **dict.fromkeys(("clip_black", "clip_frozen", "clip_silent", "clip_size"), GOOD),
+    **dict.fromkeys(("clip_short", "clip_fps", "clip_twin"), GOOD),
 }
 """By DESIGN's table of outcomes; a fault without a line here fails its test."""
 

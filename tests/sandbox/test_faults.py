@@ -502,6 +502,65 @@ _other_download("video_sdp", b"v=0\n")
 _other_download("video_hls", b"#EXTM3U\n")
 
 
+def _shown(caller: Any, fault: str, **asked: Any) -> tuple[list[Any], float]:
+    """The pictures of a spoilt clip, and how loud it gets."""
+    body = caller.get(caller.video_url(f"[[fault={fault}]]", **asked)).body
+    with av.open(io.BytesIO(body)) as container:
+        pictures = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
+    with av.open(io.BytesIO(body)) as container:
+        blocks = container.decode(audio=0) if container.streams.audio else ()
+        return pictures, max((float(abs(block.to_ndarray()).max()) for block in blocks), default=-1.0)
+
+
+@check("clip_black")
+def _black(sandbox: Sandbox) -> None:
+    pictures, _ = _shown(sandbox(), "clip_black")
+    assert max(picture.max() for picture in pictures) <= 16
+
+
+@check("clip_frozen")
+def _frozen(sandbox: Sandbox) -> None:
+    pictures, _ = _shown(sandbox(), "clip_frozen")
+    assert max(abs(picture.astype(int) - pictures[-1]).mean() for picture in pictures[2:]) < 1
+    assert pictures[0].std() > 10
+
+
+@check("clip_silent")
+def _silent(sandbox: Sandbox) -> None:
+    caller = sandbox()
+    assert _shown(caller, "clip_silent", audio=True)[1] == 0
+    assert _shown(caller, "clip_size", audio=True)[1] > 0.2
+    assert _shown(caller, "clip_size")[1] == -1
+
+
+@check("clip_size")
+def _size(sandbox: Sandbox) -> None:
+    caller = sandbox()
+    assert _shown(caller, "clip_size", size="128x72")[0][0].shape == (36, 64)
+    assert _shown(caller, "clip_size to=48x32")[0][0].shape == (32, 48)
+
+
+@check("clip_short")
+def _short(sandbox: Sandbox) -> None:
+    caller = sandbox()
+    assert len(_shown(caller, "clip_short", seconds=1)[0]) == 8
+    assert len(_shown(caller, "clip_short s=0.25", seconds=1)[0]) == 4
+
+
+@check("clip_fps")
+def _fps(sandbox: Sandbox) -> None:
+    assert len(_shown(sandbox(), "clip_fps", seconds=1)[0]) == 8
+
+
+@check("clip_twin")
+def _twin(sandbox: Sandbox) -> None:
+    caller = sandbox()
+    one, other = (_shown(caller, "clip_twin", seed=seed)[0][0].astype(int) for seed in (1, 2))
+    height = len(one) // 2
+    assert abs(one[:height] - other[:height]).mean() < 2
+    assert abs(one - other).max() > 50
+
+
 @check("video_bomb")
 def _bomb(sandbox: Sandbox) -> None:
     caller = sandbox()
