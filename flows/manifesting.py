@@ -16,7 +16,7 @@ from reelsweep.flows.gallery import draw, draw_some_posters
 from reelsweep.flows.places import only_writer
 from reelsweep.flows.seeds import seed_honoured
 from reelsweep.flows.session import CODE_VERSION, OpenRun
-from reelsweep.prompts.errors import TroubleError
+from reelsweep.prompts.errors import SettingsError, TroubleError
 from reelsweep.tasks.ledger.records import AttemptRecord, Line
 from reelsweep.tasks.manifest.publisher import Publisher
 from reelsweep.tasks.manifest.read import read_facts
@@ -71,7 +71,11 @@ class Manifesting:
     def _known_seeds(self) -> SeedHonoured:
         if self._seeds is None:
             prepared = self.run.prepared
-            self._seeds = seed_honoured(prepared.storage, prepared.gateway, prepared.profile)
+            try:
+                self._seeds = seed_honoured(prepared.storage, prepared.gateway, prepared.profile)
+            except SettingsError as error:  # what is known of seeds is not worth a run
+                self.run.context.on_note(str(error))
+                self._seeds = {}
         return self._seeds
 
 

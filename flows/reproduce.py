@@ -6,6 +6,7 @@ found.verdicts
 
 # Annotations are not postponed here: a served flow is pickled without the names that only they use.
 from collections.abc import Sequence
+from typing import Literal
 
 from prefect import flow
 from reelsweep.flows.options import Budget, RunOptions, parse_concurrency
@@ -27,6 +28,7 @@ async def reproduce(
     max_posts: int | None = None,
     concurrency: int | str = "auto",
     rpm: float | None = None,
+    on_unknown: Literal["hold", "resubmit"] = "hold",
     allow_host: Sequence[str] = (),
     drain_s: float | None = None,
     ledger: str | None = None,
@@ -45,6 +47,7 @@ async def reproduce(
         max_posts: most POSTs of this run.
         concurrency: generations in flight, or `auto`.
         rpm: most POSTs a minute.
+        on_unknown: `resubmit` buys repetitions again whose first purchase has an unknown fate.
         allow_host: hosts that may be reached though their address is not public.
         drain_s: seconds for open generations after SIGTERM.
         ledger: `sqlite:///path` or `postgresql://…`; OUT/ledger.db when absent.
@@ -60,6 +63,7 @@ async def reproduce(
         max_posts=max_posts,
         concurrency=parse_concurrency(concurrency),
         rpm=rpm,
+        on_unknown=on_unknown,
         allow_hosts=tuple(allow_host),
         drain_s=drain_s,
         ledger=ledger,

@@ -103,11 +103,13 @@ def _made(name: str, line: Line, opened: OpenOut) -> Made:
     attempt = line.attempt
     result = next((result for result in attempt.results if result.choice_idx == 0), None) if attempt else None
     if attempt is None or result is None:
-        return Made(name=name, status=line.status)
+        message = attempt.error_message if attempt else None
+        return Made(name=name, status=line.status, message=message or "")
     body = opened.storage.read(f"transcripts/{attempt.transcript}") if attempt.transcript else None
     return Made(
         name=name,
         status=line.status,
+        message=result.error_message or "",
         look=look_of(result),
         said=f"{result.text or ''}{result.tool_calls or ''}",
         job=attempt.gateway_task_id or attempt.completion_id,

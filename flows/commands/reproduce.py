@@ -36,6 +36,7 @@ def reproduce(
     max_posts: int | None = None,
     concurrency: str = "auto",
     rpm: float | None = None,
+    on_unknown: Literal["hold", "resubmit"] = "hold",
     yes: Annotated[bool, Parameter(negative=())] = False,
     json: Annotated[bool, Parameter(negative=())] = False,
     log_format: Literal["text", "json"] = "text",
@@ -61,6 +62,8 @@ def reproduce(
         Generations in flight.
     rpm
         POSTs a minute at most.
+    on_unknown
+        What to do with repetitions whose purchase has an unknown fate.
     yes
         Do not ask before spending.
     json
@@ -69,12 +72,16 @@ def reproduce(
         How stderr is written when it is no terminal.
     """
     options = flags.options(
-        max_posts=max_posts, concurrency=parse_concurrency(concurrency), rpm=rpm, rebuy=True
+        max_posts=max_posts,
+        concurrency=parse_concurrency(concurrency),
+        rpm=rpm,
+        on_unknown=on_unknown,
+        rebuy=True,
     )
     drawn = draw_repetition(out, options, sample=sample, fresh=fresh)
     shown = asyncio.run(preview(drawn.prepared))
     print_grid(sample_lines(drawn, shown), sys.stderr)
-    if not drawn.num_missing:
+    if not shown.to_make + shown.in_progress + shown.unknown:
         found = conclude(drawn, None)
     elif pass_gate(drawn.prepared, shown, yes=yes):
         found = _bought(out, drawn, log_format)

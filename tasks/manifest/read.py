@@ -43,9 +43,15 @@ def read_facts(out: str | Path) -> dict[str, str]:
 
 
 def read_seeds(out: str | Path) -> dict[tuple[str, str], Literal["yes", "no"]]:
-    """What the manifest says of seeds, by (gateway, model); what it does not know is absent."""
+    """What the manifest says of seeds, by (gateway, model); what it does not know is absent.
+
+    One that cannot be read knows nothing: a run replaces it.
+    """
     columns = ["gateway", "model", "seed_honoured"]
-    table = pq.read_table(_existing(out, "manifest.parquet"), columns=columns)
+    try:
+        table = pq.read_table(_existing(out, "manifest.parquet"), columns=columns)
+    except (OSError, pa.ArrowException):
+        return {}
     said = table.group_by(columns).aggregate([]).to_pylist()
     known = [row for row in said if row["seed_honoured"] in ("yes", "no")]
     return {(row["gateway"], row["model"]): row["seed_honoured"] for row in known}

@@ -14,7 +14,7 @@ from datetime import datetime
 from math import ceil
 
 from reelsweep.prompts.fingerprint import canonical_payload, request_fingerprint
-from reelsweep.tasks.ledger.records import Line, PlanRow
+from reelsweep.tasks.ledger.records import FINAL, Line, PlanRow
 
 _LOT = b"reelsweep reproduce 1\n"
 
@@ -90,16 +90,16 @@ def draw(requests: Sequence[Request], number: int) -> list[Request]:
 
 def sample_size(number: int | float, of: int) -> int:
     """How many of `of` requests are meant: a whole number itself, a share rounded up."""
-    return min(of, number if isinstance(number, int) else ceil(of * number))
+    return min(of, number if isinstance(number, int) else ceil(round(of * number, 6)))
 
 
 def to_make(request: Request, since: datetime | None = None) -> PlanRow | None:
     """The row that makes a request again: the next sample, or one that was begun; None where one is there.
 
-    A repetition that has ended without success is not bought anew: failing is its answer.
+    A repetition that was billed and has ended without success is not bought anew: failing is its answer.
     """
     known = request.repetitions(since)
-    if any(line.status == "success" for line in known):
+    if any(_has_ended(line) for line in known):
         return None
     if known:
         return known[-1].plan
@@ -107,6 +107,11 @@ def to_make(request: Request, since: datetime | None = None) -> PlanRow | None:
     sample_idx = 1 + max(line.plan.sample_idx for line in (request.first, *request.others))
     fingerprint = request_fingerprint(json.loads(plan.payload), sample_idx)
     return replace(plan, sample_idx=sample_idx, request_fingerprint=fingerprint)
+
+
+def _has_ended(line: Line) -> bool:
+    is_free = line.status == "failed" and line.attempt is not None and line.attempt.billed == "no"
+    return line.status in FINAL and not is_free
 
 
 def _lot(request: Request) -> bytes:

@@ -23,6 +23,8 @@ class Made:
     """`A`, `A'` or `B`, for people."""
     status: str
     """As in the manifest."""
+    message: str = ""
+    """Why there is nothing, where there is nothing."""
     look: Look | None = None
     said: str | None = None
     """Text and tool calls, for a text model."""
@@ -53,7 +55,8 @@ def judge(one: Made, same: Made, other: Made) -> Finding:
     """
     for made in (one, same, other):
         if made.status != "success":
-            return Finding(verdict="cannot tell", reason=f"{made.name} ended as {made.status}")
+            why = f": {made.message}" if made.message else ""
+            return Finding(verdict="cannot tell", reason=f"{made.name} ended as {made.status}{why}")
     d_same, d_other = _apart(one, same), _apart(one, other)
     if one.job is not None and one.job == same.job != other.job:
         reason = "the gateway gave the first job back instead of a second: a cache, not a seed"
