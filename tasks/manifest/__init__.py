@@ -1,4 +1,4 @@
-"""The manifest: what a run leaves behind, as Parquet files and a page to look at."""
+"""The manifest: what a run leaves behind, as Parquet files."""
 
 from reelsweep.tasks.manifest.read import read_attempts, read_facts, read_manifest
 

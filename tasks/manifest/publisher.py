@@ -13,13 +13,15 @@ from reelsweep.tasks.ledger.records import AttemptRecord, Line
 from reelsweep.tasks.manifest.beside import in_trouble
 from reelsweep.tasks.manifest.rows import SeedHonoured
 from reelsweep.tasks.manifest.settle import settle
-from reelsweep.tasks.manifest.write import FILES, PARQUET, Published, publish
+from reelsweep.tasks.manifest.write import PARQUET, Published, publish
 from reelsweep.tasks.storage.out import Out, as_out
 
 Lines = Callable[[], Iterable[Line]]
 Draw = Callable[[Out, Lines, bool], None]
 """Draws what a person looks at from the files just published; True while the run goes on."""
 
+PAGE = "index.html"
+"""What is drawn speaks of the tables, and is handed over last."""
 MIN_PAUSE_S = 2.0
 PAUSE_FACTOR = 50
 """A refresh comes no sooner than so many times its last duration: at most 2 % of one core."""
@@ -65,9 +67,11 @@ class Publisher:
                 published = publish(
                     self.storage, lines(), attempts(), facts, seed_honoured=seed_honoured, settle_s=None
                 )
-                if self._draw is not None:
+                if self._draw is None:
+                    self.storage.publish(PARQUET)
+                else:
                     self._draw(self.storage, lines, running)
-                self.storage.publish(FILES)
+                    self.storage.publish((*PARQUET, PAGE))
                 return published
             finally:
                 ended = self._clock()

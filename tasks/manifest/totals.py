@@ -1,4 +1,4 @@
-"""What a manifest adds up to: counts, money, footage. Pure, fed while the rows go by."""
+"""What a manifest adds up to: counts and money. Pure, fed while the rows go by."""
 
 from __future__ import annotations
 
@@ -19,14 +19,9 @@ class Totals:
         self.num_accepted = 0
         self.cost_musd = 0
         self.reserved_musd = 0
-        self.priced = False
-        """Whether the cost of any line is known."""
-        self.duration_s = 0.0
-        self._looks: set[int] = set()
 
     def add_line(self, line: Line) -> None:
         """Count the money of one line (it stands on the first line that shares it)."""
-        self.priced = self.priced or line.cost_musd is not None
         self.cost_musd += line.cost_musd or 0
         self.reserved_musd += line.reserved_musd or 0
 
@@ -37,14 +32,6 @@ class Totals:
         self.num_accepted += bool(row.get("accepted"))
         if row["in_plan"]:
             self.counts_in_plan[row["status"]] += 1
-        if row["status"] == "success" and row.get("frames_sha256"):
-            self.duration_s += row.get("duration_s") or 0.0
-            self._looks.add(int(row["frames_sha256"][:16], 16))
-
-    @property
-    def num_distinct(self) -> int:
-        """Clips that differ in at least one frame."""
-        return len(self._looks)
 
     def facts(self) -> Mapping[str, str]:
         """The totals for the key-value metadata."""

@@ -1,7 +1,7 @@
 """The files of an OUT, published from the ledger.
 
 After the ledger, before whoever looks at the result. Every file is replaced whole, and a file never speaks
-of what is not there yet: attempts, plan, manifest, metadata and page are renamed in that order.
+of what is not there yet: attempts, plan, manifest and metadata are renamed in that order.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ from pathlib import Path
 
 from reelsweep.tasks.artifacts.checklist import Checks
 from reelsweep.tasks.ledger.records import AttemptRecord, Line, ManifestStatus
-from reelsweep.tasks.manifest.beside import beside, in_trouble, replace_durably, sync_folder, write_beside
+from reelsweep.tasks.manifest.beside import beside, in_trouble, replace_durably, sync_folder
 from reelsweep.tasks.manifest.columns import ATTEMPTS, MANIFEST, PLAN
 from reelsweep.tasks.manifest.metadata import write_metadata
-from reelsweep.tasks.manifest.page import Page
 from reelsweep.tasks.manifest.rows import Row, SeedHonoured, attempt_row, manifest_rows, plan_row
 from reelsweep.tasks.manifest.settle import SETTLE_S, settle
 from reelsweep.tasks.manifest.sink import Sink
@@ -25,7 +24,6 @@ from reelsweep.tasks.manifest.verdicts import Verdicts
 from reelsweep.tasks.storage.out import Out, as_out
 
 PARQUET = ("attempts.parquet", "plan.parquet", "manifest.parquet", "metadata.parquet")
-FILES = (*PARQUET, "index.html")
 """In the order in which they are renamed."""
 
 
@@ -51,11 +49,10 @@ def publish(
     seed_honoured: SeedHonoured | None = None,
     settle_s: float | None = SETTLE_S,
 ) -> Published:
-    """Write manifest, attempts, plan, metadata and page of `out` from the ledger's state, on its desk.
+    """Write manifest, attempts, plan and metadata of `out` from the ledger's state, on its desk.
 
-    `facts` about the run go into the Parquet key-value metadata as `reelsweep.<name>` and head the page
-    (`table`, `gateway`, `gateway_kind`, `run_id`, `command` are shown where given); `checks` among them are
-    the content checks that judge the rows, as `--checks` takes them. The caller holds OUT's
+    `facts` about the run go into the Parquet key-value metadata as `reelsweep.<name>`; `checks` among them
+    are the content checks that judge the rows, as `--checks` takes them. The caller holds OUT's
     lock and reads `lines` after the last call returned, so no file goes back in time. Same input, same bytes;
     with `settle_s` None the files are left as a refresh leaves them, see `regions.py`.
     Raises TroubleError when the files cannot be written; the old ones are then as they were.
@@ -66,7 +63,7 @@ def publish(
         desk.mkdir(parents=True, exist_ok=True)
         parts.callback(_discard, desk)
         totals = _write(storage, lines, attempts, facts, seed_honoured)
-        for name in FILES:
+        for name in PARQUET:
             replace_durably(desk / name)
         sync_folder(desk)
         if settle_s is not None:
@@ -88,7 +85,7 @@ def _write(
     seed_honoured: SeedHonoured | None,
 ) -> Totals:
     """Write and fsync every file under its neighbour's name."""
-    totals, page, out = Totals(), Page(), storage.desk
+    totals, out = Totals(), storage.desk
     checks = Checks.parse(facts.get("checks", "default"))
     with Sink(out / "manifest.parquet", MANIFEST) as manifest, Sink(out / "plan.parquet", PLAN) as plan:
 
@@ -101,7 +98,6 @@ def _write(
         for row in Verdicts(checks).judge(rows()):
             manifest.add(row)
             totals.add_row(row)
-            page.add(row)
         full = {**facts, "checks": str(checks), **totals.facts()}
         plan.finish(full)
         manifest.finish(full)
@@ -110,10 +106,9 @@ def _write(
         for record in attempts:
             sink.add(attempt_row(record))
         sink.finish(full)
-    write_beside(out / "index.html", page.render(facts, totals).encode("utf-8", "replace"))
     return totals
 
 
 def _discard(out: Path) -> None:
-    for name in FILES:
+    for name in PARQUET:
         beside(out / name).unlink(missing_ok=True)

@@ -19,7 +19,7 @@ from reelsweep.tasks.manifest import read_facts
 from reelsweep.tasks.manifest.columns import ATTEMPTS, MANIFEST, METADATA, PLAN
 from reelsweep.tasks.manifest.schema import arrow_schema
 from reelsweep.tasks.manifest.sink import with_brought
-from reelsweep.tasks.manifest.write import FILES, publish
+from reelsweep.tasks.manifest.write import PARQUET, publish
 
 FACTS = {"table": "boats.csv", "gateway": "sandbox@1", "out_id": "o1"}
 
@@ -36,7 +36,7 @@ def store(out: Path, lines: list[Line]) -> list[Line]:
 
 
 def contents(out: Path) -> dict[str, bytes]:
-    return {name: (out / name).read_bytes() for name in FILES}
+    return {name: (out / name).read_bytes() for name in PARQUET}
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_ledger_that_fails_in_the_middle_changes_nothing(make: Any, tmp_path: 
     with pytest.raises(ZeroDivisionError):
         publish(tmp_path, make.lines(5), failing(make.attempts(lines), ZeroDivisionError()), FACTS)  # type: ignore[arg-type]
     assert contents(tmp_path) == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FILES)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(PARQUET)
 
 
 def test_a_disk_that_says_no_is_one_clear_error(make: Any, tmp_path: Path) -> None:
@@ -150,10 +150,10 @@ def test_a_disk_that_says_no_is_one_clear_error(make: Any, tmp_path: Path) -> No
 
 def test_what_a_killed_run_left_is_overwritten(make: Any, tmp_path: Path) -> None:
     """Half a file under the neighbour's name neither disturbs a publication nor survives it."""
-    for name in FILES:
+    for name in PARQUET:
         (tmp_path / f".{name}.part").write_bytes(b"PAR1 half")
     publish(tmp_path, make.lines(1), [], FACTS)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FILES)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(PARQUET)
     assert pq.read_metadata(tmp_path / "manifest.parquet").num_rows == 1
 
 

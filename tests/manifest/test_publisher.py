@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from reelsweep.tasks.manifest.publisher import MIN_PAUSE_S, PAUSE_FACTOR, Publisher
-from reelsweep.tasks.manifest.write import FILES, publish
+from reelsweep.tasks.manifest.write import PARQUET, publish
 
 
 class Clock:
@@ -82,5 +82,5 @@ def test_the_last_publication_brings_the_files_to_rest(make: Any, tmp_path: Path
         publisher.refresh(lambda: make.lines(3), list, {})
     publisher.publish(lambda: make.lines(3), list, {})
     publish(tmp_path / "once", make.lines(3), [], {})
-    for name in FILES:
+    for name in PARQUET:
         assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "once" / name).read_bytes(), name

@@ -36,6 +36,7 @@ async function openRecord(clip) {
   closeVideo(dialog);
   dialog.replaceChildren(headOf(clip), sideOf(clip, found), bodyOf(clip, found));
   if (!dialog.open) dialog.showModal();
+  dialog.querySelector("h2").focus();
   dialog.scrollTop = 0;
 }
 
@@ -50,7 +51,7 @@ function closeVideo(dialog) {
 function headOf(clip) {
   const [word, sign] = doc.statuses[table.at("status", clip)];
   const head = make("header", "record-head");
-  const title = make("h2", "", null, { id: "record-title", dir: "auto" });
+  const title = make("h2", "", null, { id: "record-title", dir: "auto", tabindex: "-1", autofocus: "" });
   const seed = table.at("seed", clip);
   title.append(table.at("prompt_id", clip), make("small", "", seed === null ? "no seed" : `seed ${seed}`));
   const badge = make("span", `badge s-${table.at("status", clip)}`, `${sign} ${word}`);
@@ -81,7 +82,7 @@ function stageOf(clip) {
     stage.append(make("p", "words", text, { dir: "auto" }));
   } else {
     const [word, sign] = doc.statuses[table.at("status", clip)];
-    stage.classList.add(`s-${table.at("status", clip)}`);
+    stage.classList.add(doc.isGone.has(clip) ? "s-failed" : `s-${table.at("status", clip)}`);
     stage.append(doc.isGone.has(clip) ? absent("✕", "file is gone", file) : absent(sign, word, table.at("reason", clip)));
   }
   return stage;

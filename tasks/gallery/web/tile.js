@@ -10,7 +10,7 @@ function makeTile(clip) {
     element.setAttribute("aria-label", "not in the plan");
     return tile;
   }
-  element.classList.add(`s-${table.at("status", clip)}`);
+  element.classList.add(doc.isGone.has(clip) ? "s-failed" : `s-${table.at("status", clip)}`);
   element.setAttribute("aria-label", labelOf(clip));
   fill(tile);
   const marks = marksOf(clip);
