@@ -131,6 +131,8 @@ class LocalPlace:
     def claimed(self) -> Generator[None]:
         """See `Place`. The lock is the folder's own, so that no file of it is left in what is handed over."""
         is_new = not self.root.exists()
+        if not is_new and not self.root.is_dir():
+            raise OutError(f"{self} is a file.", "Name a folder that is empty or not there yet.")
         with in_trouble(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

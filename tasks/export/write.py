@@ -141,10 +141,6 @@ def _is_there(place: Place, marker: Marker) -> bool:
 
 def _check_empty(place: Place) -> None:
     """A folder that an export died in before its first word counts as empty."""
-    if isinstance(place, LocalPlace) and not place.root.exists():
-        return
-    if isinstance(place, LocalPlace) and not place.root.is_dir():
-        raise OutError(f"{place} is a file.", "Name a folder that is empty or not there yet.")
     first = next((entry.name for entry in place.entries() if not entry.name.startswith(f"{FOLDER}/.")), None)
     if first is not None:
         raise OutError(

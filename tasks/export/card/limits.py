@@ -42,7 +42,7 @@ def _of_selection(plan: ExportPlan, counts: Counts) -> Iterator[str]:
     if counts.texts:
         yield f"{counts.texts:,} rows asked for text; only clips are here."
     if plan.num_repeated:
-        yield f"{plan.num_repeated:,} clips were made only to compare them (`reelsweep reproduce`) and left out."
+        yield f"{plan.num_repeated:,} clips were made only to compare (`reelsweep reproduce`) and left out."
     if plan.num_shared:
         yield f"{plan.num_shared:,} rows asked for the very same as another one; their clip is here once."
 
