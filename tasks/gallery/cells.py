@@ -9,9 +9,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from reelsweep.tasks.gallery.alike import Alike
 from reelsweep.tasks.gallery.axes import choose_axes
 from reelsweep.tasks.gallery.encoded import NONE, Columns, Encoded, encode
-from reelsweep.tasks.gallery.likeness import NEAR, Likeness
 from reelsweep.tasks.gallery.words import STATUSES, shown
 
 MAX_ROWS = 20_000
@@ -29,7 +29,7 @@ NEEDED = (*_SHEET, *_OTHERS, *_REASONS, *LOOKS)
 
 def cells(
     columns: Columns,
-    likeness: Likeness,
+    alike: Alike,
     *,
     num_rows: int,
     gone: Sequence[int],
@@ -54,9 +54,9 @@ def cells(
         "num_rows": num_rows,
         "posters": _posters(columns["sha256"], posters),
         "gone": gone,
-        "twins": likeness.twins,
-        "near": likeness.near,
-        "near_threshold": NEAR,
+        "twins": alike.twins,
+        "near": alike.near,
+        "near_threshold": alike.threshold,
         "records_per_file": RECORDS_PER_FILE if has_records else 0,
         "running": running,
     }

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from reelsweep.tasks.artifacts.checklist import DEFAULT_CHECKS, Checks
 from reelsweep.tasks.artifacts.disk import write_whole
+from reelsweep.tasks.gallery.alike import Alike, find_alike
 from reelsweep.tasks.gallery.cells import RECORDS_PER_FILE, cells
 from reelsweep.tasks.gallery.encoded import Columns, Encoded
-from reelsweep.tasks.gallery.likeness import Likeness, find_likeness
 from reelsweep.tasks.gallery.page import call, page, script, style
 from reelsweep.tasks.gallery.record import meanings, records, sections
 from reelsweep.tasks.gallery.source import add_up, read_attempts, read_records, read_sheet
@@ -20,6 +21,7 @@ from reelsweep.tasks.manifest.read import read_facts
 from reelsweep.tasks.storage.out import Out
 
 FOLDER = "gallery"
+NEAR = "near_duplicate"
 PAGE = "index.html"
 
 
@@ -38,9 +40,10 @@ def write_gallery(
     """
     out = storage.desk
     facts, columns = read_facts(out), read_sheet(out / "manifest.parquet")
-    likeness = find_likeness(columns) if columns and not running else Likeness([], [])
+    limit = near_limit(facts)
+    alike = find_alike(columns, limit) if columns and not running else Alike([], [], limit)
     parts: dict[str, bytes] = {} if running else _records(out, again or {})
-    parts[f"{FOLDER}/cells.js"] = call("cells", _sheet(storage, columns, likeness, facts, running=running))
+    parts[f"{FOLDER}/cells.js"] = call("cells", _sheet(storage, columns, alike, facts, running=running))
     parts[f"{FOLDER}/gallery.js"] = script().encode()
     parts[f"{FOLDER}/gallery.css"] = style().encode()
     html = page(facts, add_up(facts, columns), out=name or str(storage), running=running)
@@ -48,14 +51,20 @@ def write_gallery(
     return [part for part, content in parts.items() if _changed(out / part, content)]
 
 
+def near_limit(facts: Mapping[str, str]) -> float:
+    """What the run's own check holds for a near-duplicate."""
+    limits = Checks.parse(facts.get("checks", "default")).limits
+    return limits.get(NEAR, DEFAULT_CHECKS.limits[NEAR])
+
+
 def _sheet(
-    storage: Out, columns: Columns, likeness: Likeness, facts: Mapping[str, str], *, running: bool
+    storage: Out, columns: Columns, alike: Alike, facts: Mapping[str, str], *, running: bool
 ) -> Mapping[str, object]:
     if not columns:
         return {"num_rows": 0, "running": running}
     return cells(
         columns,
-        likeness,
+        alike,
         num_rows=int(facts["rows"]),
         gone=_gone(storage, columns["file_name"]),
         posters=_hashes(storage.desk / FOLDER / "posters"),

@@ -13,26 +13,24 @@ from reelsweep.tasks.artifacts.duplicates import near_duplicates
 from reelsweep.tasks.artifacts.phash import distance
 from reelsweep.tasks.gallery.encoded import Columns
 
-NEAR = 0.1
-"""`phash` distance up to which two clips are marked: what re-encoding stays below."""
-
 
 @dataclass(frozen=True, slots=True)
-class Likeness:
+class Alike:
     """Rows by what they show."""
 
     twins: Sequence[Sequence[int]]
     """Groups of rows whose frames are equal though they were asked for apart."""
     near: Sequence[tuple[int, int, float]]
     """Row, the earlier row it resembles, their distance: only rows whose frames differ."""
+    threshold: float
+    """Distance up to which two clips are near."""
 
 
-def find_likeness(columns: Columns, *, threshold: float = NEAR) -> Likeness:
-    """Twins by frames (by bytes where frames are not known), near ones by phash."""
+def find_alike(columns: Columns, threshold: float) -> Alike:
+    """Twins by frames (by bytes where frames are not known), near ones by the distance of their phash."""
     groups = _groups(columns)
-    return Likeness(
-        [rows for rows in groups if _asked_apart(columns, rows)], _near(columns, groups, threshold)
-    )
+    twins = [rows for rows in groups if _asked_apart(columns, rows)]
+    return Alike(twins, _near(columns, groups, threshold), threshold)
 
 
 def _groups(columns: Columns) -> list[list[int]]:
