@@ -218,3 +218,22 @@ async def test_standings_of_an_out_are_all_it_ever_planned(database: Any, make: 
     asked = [f"f{number}" for number in range(2_000)]
     assert set(await ledger.standings(make.gateway, asked, "out")) == {"f0", "f1", "f2", "f9"}
     assert await ledger.standings("another gateway", None, "out") == {}
+
+
+async def test_rows_may_come_beside_a_plan(database: Any, make: Any) -> None:
+    """They are lines with `in_plan` false; the plan's own stay as they are, whichever is recorded again.
+
+    A row that both ask for is the plan's, with one generation: what was bought beside it is there.
+    """
+    ledger = database.open()
+    await _record(ledger, make, [make.row(0), make.row(1)])
+    beside = [make.row(1, prompt="edited"), make.row(2)]
+    for _ in range(2):
+        await ledger.record_plan("out", make.gateway, "beside", beside, extends=True)
+        lines = {line.plan.prompt_id: line for line in await _lines(ledger)}
+        assert [lines[name].in_plan for name in ("p0", "p1", "p2")] == [True, True, False]
+        assert [lines[name].plan_hash for name in ("p0", "p1", "p2")] == ["plan", "plan", "beside"]
+        assert lines["p1"].plan == make.row(1)
+        assert await _record(ledger, make, [make.row(0), make.row(1)]) == changed(same=2)
+    assert await _record(ledger, make, [make.row(0), make.row(1), make.row(2)]) == changed(new=1, same=2)
+    assert all(line.in_plan for line in await _lines(ledger))
