@@ -85,7 +85,7 @@ async def bulk(
         samples: results of one request.
         grid: axes to cross, such as `{"size": ["320x180", "640x360"]}`.
         sweep: a sweep file (axes, fragments, zips, exclusions, seeds), or a mapping that says the same.
-        concurrency: generations in flight, or `auto`.
+        concurrency: generations in flight for each model, or `auto`.
         rpm: most POSTs a minute.
         max_attempts: attempts of a row that fails unbilled for minutes.
         idle_timeout: silence after which a stream is cut, seconds or `15m`.

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from reelsweep.flows.planned import key_of
+from reelsweep.flows.reconcile import spec_of
 from reelsweep.prompts.errors import OutError
+from reelsweep.prompts.pricing import Price
 from reelsweep.tasks.ledger.ledger import Ledger
-from reelsweep.tasks.ledger.records import AttemptRecord
+from reelsweep.tasks.ledger.records import AttemptRecord, PlanRow
 from reelsweep.tasks.ledger.restore import Remains
 from reelsweep.tasks.ledger.standing import purchase_key
 from reelsweep.tasks.manifest.beside import sync_folder
@@ -39,8 +41,11 @@ class Rebuilt:
     """Clips that are not there whole any more."""
 
 
-def rebuild(out: Path, ledger_url: str | None = None) -> Rebuilt:
-    """Fill a new ledger from the files of `out`. Raises OutError where there is one, or nothing to read."""
+def rebuild(out: Path, ledger_url: str | None = None, price: Price | None = None) -> Rebuilt:
+    """Fill a new ledger from the files of `out`. Raises OutError where there is one, or nothing to read.
+
+    What may have been sent is reserved at `price`; without one, at the dearest that the files know of.
+    """
     facts = read_out(out)
     if facts is None:
         raise OutError(f"{out} is no output folder of Reelsweep.", "Name one, such as runs/sandbox/example.")
@@ -51,11 +56,14 @@ def rebuild(out: Path, ledger_url: str | None = None) -> Rebuilt:
         )
     old = read_old_out(out, key_of)
     old_ledger_id = read_facts(out).get("ledger_id", facts.ledger_id)
+    doubts = _Doubts(
+        old_ledger_id=old_ledger_id, now=datetime.now(UTC), price=price, dearest=_dearest_musd(old)
+    )
     if ledger_url is not None:
-        return _fill(ledger_url, out, facts, old, old_ledger_id)
+        return _fill(ledger_url, out, facts, old, doubts)
     beside = path.with_name("ledger.db.rebuilding")
     _clear(beside)
-    done = _fill(f"sqlite:///{beside.absolute()}", out, facts, old, old_ledger_id)
+    done = _fill(f"sqlite:///{beside.absolute()}", out, facts, old, doubts)
     _move_remains(path)
     beside.replace(path)
     _clear(beside)
@@ -63,25 +71,47 @@ def rebuild(out: Path, ledger_url: str | None = None) -> Rebuilt:
     return done
 
 
-def _fill(url: str, out: Path, facts: OutFacts, old: OldOut, old_ledger_id: str) -> Rebuilt:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Doubts:
+    """What is supposed of a POST that no file tells of."""
+
+    old_ledger_id: str
+    now: datetime
+    price: Price | None
+    dearest: int | None
+    """In micro-dollars."""
+
+    def reserved_musd(self, row: PlanRow) -> int | None:
+        """What it counts against a budget until somebody knows better."""
+        return self.dearest if self.price is None else self.price.max_musd(spec_of(row))
+
+
+def _dearest_musd(old: OldOut) -> int | None:
+    """The most that one attempt has cost or reserved; None where no price was known."""
+    attempts = [attempt for generation in old.generations for attempt in generation.attempts]
+    amounts = [amount for attempt in attempts for amount in (attempt.cost_musd, attempt.reserved_musd)]
+    return max((amount for amount in amounts if amount is not None), default=None)
+
+
+def _fill(url: str, out: Path, facts: OutFacts, old: OldOut, doubts: _Doubts) -> Rebuilt:
     ledger = Ledger.open(url)
     try:
-        done = asyncio.run(_refill(ledger, facts, old, old_ledger_id))
+        done = asyncio.run(_refill(ledger, facts, old, doubts))
         write_out(out, facts.model_copy(update={"ledger_id": ledger.ledger_id}))
     finally:
         ledger.close()
     return done
 
 
-async def _refill(ledger: Ledger, facts: OutFacts, old: OldOut, old_ledger_id: str) -> Rebuilt:
+async def _refill(ledger: Ledger, facts: OutFacts, old: OldOut, doubts: _Doubts) -> Rebuilt:
     if await ledger.runs(facts.out_id):
         raise OutError("This ledger knows the output folder already.", "Just run, or name an empty database.")
-    now = datetime.now(UTC)
     num_held = num_attempts = 0
     for plan in old.plans:
-        asked = {row.request_fingerprint for row in plan.rows}
+        asked = {row.request_fingerprint: row for row in plan.rows}
         mine = [g for g in old.generations if g.gateway == plan.gateway and g.request_fingerprint in asked]
-        held = [] if facts.ended else [_maybe_sent(g, old_ledger_id, now) for g in mine if not g.is_settled]
+        open_ones = [] if facts.ended else [g for g in mine if not g.is_settled]
+        held = [_maybe_sent(g, asked[g.request_fingerprint], doubts) for g in open_ones]
         remains = Remains(
             rows=[(row, plan.in_plan) for row in plan.rows],
             attempts=[*(attempt for generation in mine for attempt in generation.attempts), *held],
@@ -97,10 +127,10 @@ async def _refill(ledger: Ledger, facts: OutFacts, old: OldOut, old_ledger_id: s
     )
 
 
-def _maybe_sent(generation: OldGeneration, old_ledger_id: str, now: datetime) -> AttemptRecord:
+def _maybe_sent(generation: OldGeneration, row: PlanRow, doubts: _Doubts) -> AttemptRecord:
     """A POST that may have been sent after the files were written, under the key it would have had."""
     num_answers = sum(attempt.kind not in (None, "incomplete") for attempt in generation.attempts)
-    key = purchase_key(old_ledger_id, generation.gateway, generation.request_fingerprint, num_answers)
+    key = purchase_key(doubts.old_ledger_id, generation.gateway, generation.request_fingerprint, num_answers)
     place = len(generation.attempts)
     known: dict[str, Any] = dict.fromkeys(field.name for field in fields(AttemptRecord))
     known |= {
@@ -115,7 +145,8 @@ def _maybe_sent(generation: OldGeneration, old_ledger_id: str, now: datetime) ->
         "billed": "maybe",
         "error_type": "interrupted",
         "error_message": LOST,
-        "sent_at": now,
+        "reserved_musd": doubts.reserved_musd(row),
+        "sent_at": doubts.now,
         "results": (),
     }
     return AttemptRecord(**known)

@@ -32,7 +32,7 @@ from reelsweep.prompts.errors import TroubleError
 from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.gateway.strata import StratumCount, by_model
 from reelsweep.tasks.generate import generate
-from reelsweep.tasks.ledger.records import Tally
+from reelsweep.tasks.ledger.records import Standing, Tally
 from reelsweep.tasks.manifest.outfile import write_out
 from reelsweep.tasks.purchase.context import RunContext
 from reelsweep.tasks.purchase.ends import RowEnd
@@ -127,19 +127,24 @@ async def _drive(run: OpenRun, tracker: Tracker) -> None:
         except TroubleError as error:
             context.trouble(error)
 
-    def parent_status(fingerprint: str) -> str | None:
-        standing = run.standings.get(fingerprint)
-        return None if standing is None else standing.status
+    async def parent(fingerprint: str) -> Standing | None:
+        if not tracker.ends:  # nothing has changed since
+            return run.standings.get(fingerprint)
+        try:
+            return await run.standing_now(fingerprint)
+        except TroubleError as error:
+            context.trouble(error)
+            return None
 
     window = Window(
         specs=run.todo(),
         make=make_one,
         skip=skip,
         stopped=lambda: context.stopped is not None,
-        parent_status=parent_status,
+        parent=parent,
     )
     context.on_wait = window.lend
-    working = asyncio.create_task(window.run(_num_workers(run), parents=run.parents()))
+    working = asyncio.create_task(window.run(_num_workers(run)))
     drain_s = run.prepared.options.drain_s
     drain = Drain(
         stop=lambda: context.stop(_interrupted()),
@@ -148,6 +153,7 @@ async def _drive(run: OpenRun, tracker: Tracker) -> None:
     )
     with draining(drain):
         await _until_done(working, run)
+    tracker.num_left += window.num_waiting
 
 
 async def _generate(spec: GenerationSpec, run: OpenRun) -> RowEnd:
@@ -186,8 +192,9 @@ def _num_workers(run: OpenRun) -> int:
 def _interrupted() -> Stop:
     return Stop(
         reason="interrupted",
-        message="Interrupted: nothing new is sent, what is paid for is finished.",
-        remedy="Once more to cut off. The same command goes on later.",
+        message="Interrupted.",
+        meanwhile="Nothing new is sent, what is paid for is finished; once more to cut off.",
+        remedy="The same command goes on later.",
     )
 
 

@@ -108,11 +108,14 @@ class OpenRun:
         wanted = {ordinal for ordinal, fingerprint in fingerprints if fingerprint in names}
         return [place for place in places if place in wanted]
 
-    def parents(self) -> frozenset[str]:
-        """Fingerprints of the generations that other rows follow."""
-        if "follows" not in self.prepared.plan.table.columns:
-            return frozenset()
-        return frozenset(spec.follows for spec in self.prepared.plan.specs() if spec.follows)
+    async def standing_now(self, fingerprint: str) -> Standing | None:
+        """Where a generation stands by now; one that had succeeded before is not asked about."""
+        standing = self.standings.get(fingerprint)
+        if standing is not None and standing.status == "success":
+            return standing
+        context = self.context
+        now = await context.ledger.standings(context.gateway, [fingerprint], context.out_id)
+        return now.get(fingerprint)
 
     def is_to_buy(self, fingerprint: str) -> bool:
         """Whether nothing was paid for this generation when the run began."""

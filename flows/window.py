@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 
 from reelsweep.prompts.request import GenerationSpec
+from reelsweep.tasks.ledger.records import Standing
 from reelsweep.tasks.purchase.ends import RowEnd
 
 Make = Callable[[GenerationSpec], Awaitable[RowEnd]]
@@ -25,24 +26,23 @@ class Window:
     make: Make
     skip: Skip
     stopped: Callable[[], bool]
-    parent_status: Callable[[str], str | None]
-    """Where a generation stands that this window has not made: final status, or None while open."""
-    _ends: dict[str, str] = field(default_factory=dict[str, str])
+    parent: Callable[[str], Awaitable[Standing | None]]
+    """Where a generation that others follow stands now."""
+    num_waiting: int = 0
+    """Rows that nobody made, since their parent may yet succeed in another run."""
     _held: dict[str, list[GenerationSpec]] = field(default_factory=dict[str, list[GenerationSpec]])
     _ready: list[GenerationSpec] = field(default_factory=list[GenerationSpec])
     _busy: int = 0
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
-    _parents: frozenset[str] = frozenset()
     _group: asyncio.TaskGroup | None = None
     _alive: int = 0
     _wanted: int = 0
 
-    async def run(self, num_workers: int, *, parents: frozenset[str] = frozenset()) -> None:
+    async def run(self, num_workers: int) -> None:
         """Make every spec; returns when none is left, or when the run is stopped and the open ones ended.
 
-        `parents` are the fingerprints that other rows follow. Cancelling cuts every worker off.
+        Cancelling cuts every worker off.
         """
-        self._parents = parents
         async with asyncio.TaskGroup() as self._group:
             self.lend(num_workers)
 
@@ -65,8 +65,8 @@ class Window:
         finally:
             async with self._changed:
                 self._busy -= 1
-                if end is not None and spec.request_fingerprint in self._parents:
-                    self._release(spec.request_fingerprint, end.status)
+                if end is not None and end.status == "success":
+                    self._ready += self._held.pop(spec.request_fingerprint, [])
                 self._changed.notify_all()
 
     async def _next(self) -> GenerationSpec | None:
@@ -75,36 +75,41 @@ class Window:
             async with self._changed:
                 if self.stopped():
                     return None
-                spec = self._take()
+                spec = await self._take()
                 if spec is not None:
                     self._busy += 1
                     return spec
                 if not self._busy:
                     break
                 await self._changed.wait()
-        await self._skip_orphans()
+        await self._leave_orphans()
         return None
 
-    def _take(self) -> GenerationSpec | None:
+    async def _take(self) -> GenerationSpec | None:
         if self._ready:
             return self._ready.pop()
         for spec in self.specs:
             if spec.follows is None:
                 return spec
-            status = self._ends.get(spec.follows) or self.parent_status(spec.follows)
-            if status == "success":
+            standing = await self.parent(spec.follows)
+            if standing is not None and standing.status == "success":
                 return spec
             self._held.setdefault(spec.follows, []).append(spec)
         return None
 
-    def _release(self, fingerprint: str, status: str) -> None:
-        self._ends[fingerprint] = status
-        if status == "success":
-            self._ready += self._held.pop(fingerprint, [])
-
-    async def _skip_orphans(self) -> None:
-        """Rows whose parent ended without a result end as `skipped_parent`."""
+    async def _leave_orphans(self) -> None:
+        """Rows whose parent can have no result end as `skipped_parent`, and those that follow them."""
         held, self._held = self._held, {}
-        for specs in held.values():
-            for spec in specs:
+        barren = [fingerprint for fingerprint in held if _is_barren(await self.parent(fingerprint))]
+        while barren:
+            for spec in held.pop(barren.pop(), []):
                 await self.skip(spec)
+                barren.append(spec.request_fingerprint)
+        self.num_waiting += sum(len(specs) for specs in held.values())
+
+
+def _is_barren(standing: Standing | None) -> bool:
+    """Whether a generation has ended for good, and without a result."""
+    if standing is None or standing.status == "success":
+        return False
+    return standing.next_step == "none" or standing.status == "skipped_parent"

@@ -37,8 +37,30 @@ def with_images(messages: Sequence[Json], images: Sequence[str]) -> list[Json]:
     return [*messages[:last], filled, *messages[last + 1 :]]
 
 
+def without_images(messages: Sequence[Json]) -> list[Json]:
+    """The conversation as `with_images` was given it."""
+    return [_without_images(message) for message in messages]
+
+
+def _without_images(message: Json) -> Json:
+    match message:
+        case {"content": list(parts)} as told:
+            return {**told, "content": [part for part in parts if not image_hashes([{"content": [part]}])]}
+        case _:
+            return message
+
+
 def _image_part(sha256: str) -> dict[str, Json]:
     return {"type": "image_url", "image_url": {"url": IMAGE_TAG + sha256}}
+
+
+def followed_fingerprint(messages: Sequence[Json]) -> str | None:
+    """The parent whose turn the last message answers; None where nothing is followed."""
+    match messages:
+        case [*_, {"content": str(text)}, _] if text.startswith(TURN_TAG):
+            return text.removeprefix(TURN_TAG)
+        case _:
+            return None
 
 
 def has_system(messages: Sequence[Json]) -> bool:

@@ -55,7 +55,8 @@ def reconcile(
     ledger
         Its ledger, when that is not OUT/ledger.db.
     price
-        US dollars a generation or a second, to settle what turns out to be billed.
+        US dollars a generation or a second, to settle what turns out to be billed; with --rebuild, to reserve
+        for what may have been sent (else the dearest that the files know of).
     bill
         A CSV file of what the gateway charged: attempts that were maybe billed are settled by it, and it
         is shown what is in one and not in the other. The gateway is not asked.
@@ -68,7 +69,7 @@ def reconcile(
         Print one JSON object on stdout.
     """
     if rebuild:
-        return _rebuild(out, ledger, as_json=json)
+        return _rebuild(out, ledger, None if price is None else Price.parse(price), as_json=json)
     if bill is not None:
         return _by_bill(out, ledger, Path(bill), parse_mapping(bill_columns), as_json=json)
     if bill_columns is not None:
@@ -108,8 +109,8 @@ def _by_bill(out: str, ledger: str | None, path: Path, named: Mapping[Meaning, s
     return 1 if left else 0
 
 
-def _rebuild(out: str, ledger: str | None, *, as_json: bool) -> int:
-    done = rebuild_ledger(Path(out), ledger)
+def _rebuild(out: str, ledger: str | None, price: Price | None, *, as_json: bool) -> int:
+    done = rebuild_ledger(Path(out), ledger, price)
     with open_out(out, ledger) as opened:
         _publish(opened)
         left = asyncio.run(opened.ledger.tally(opened.facts.out_id)).counts.get("unknown", 0)

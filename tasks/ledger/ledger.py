@@ -135,6 +135,10 @@ class Ledger(Reading):
         """Nothing of this run is under way any more: what it left in flight is `unknown`. Counts those."""
         return await self._write(lambda conn: claims.cut(conn, run_id))
 
+    def now(self) -> datetime:
+        """The wall clock that it writes with, and that days are counted by; UTC."""
+        return self._clock()
+
     def lease_held(self, run_id: str) -> bool:
         """Whether the run may send now: in memory, on a clock that runs while the process is stopped."""
         lease = self._leases.get(run_id)

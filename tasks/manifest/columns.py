@@ -139,6 +139,12 @@ ATTEMPTS: tuple[Column, ...] = (
     Column("purchase_idx", INTEGER, "which purchase of the request", "from 0", nullable=False),
     Column("attempt_idx", INTEGER, "which attempt of the request", "from 0", nullable=False),
     Column("idempotency_key", STRING, "sent as `Idempotency-Key`; a bill joins on it", nullable=False),
+    Column(
+        "state",
+        STRING,
+        "`intent`, `answered`, `settled`, `unknown`, or `surplus`: a second success",
+        nullable=False,
+    ),
     Column("kind", STRING, "outcome of the attempt; null until it is known"),
     Column("retry", STRING, "what the outcome allows next"),
     Column("http_status", INTEGER, "HTTP status of the answer"),

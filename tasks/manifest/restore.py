@@ -38,7 +38,7 @@ _SPEAKER = (
     *("served_model", "system_fingerprint", "finish_reason", "cost_source", "refused_at"),
     *("usage_prompt_tokens", "usage_completion_tokens"),
 )
-_NOT_KEPT = ("reserved_usd", "cost_usd")
+_NOT_KEPT = ("state", "reserved_usd", "cost_usd")
 Row = Mapping[str, Any]
 Generation = tuple[str, str]
 """(gateway, request_fingerprint)"""
@@ -279,6 +279,8 @@ def _result(row: Row, output: str, clips: _Clips) -> ResultRecord:
 def _state(row: Row, results: Sequence[ResultRecord], is_decided: bool) -> tuple[Any, ManifestStatus]:
     """Where an attempt stands, by how it was answered (the table of outcomes) and what is there of it."""
     kind, unbilled = row["kind"], row["billed"] == "no"
+    if row.get("state") == "surplus":
+        return "surplus", "success"
     if kind is None or kind == "incomplete":
         return "unknown", "unknown"
     if kind in ("succeeded", "submitted"):

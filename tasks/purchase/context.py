@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Literal
 
 import httpx
@@ -105,7 +106,8 @@ class RunContext:
     """How each generation of this run ended, until the window takes it."""
     _unreachable_since: float | None = None
     _hold_until: float = float("-inf")
-    _declined_musd: int | None = None
+    _declined: tuple[date, int] | None = None
+    """The least price that did not fit, and the day it was: another day may hold it."""
     _proven: set[str] = field(default_factory=set[str])
     _limiters: dict[str, Limiter] = field(default_factory=dict[str, Limiter])
     _canaries: dict[str, Limiter] = field(default_factory=dict[str, Limiter])
@@ -143,7 +145,7 @@ class RunContext:
                 return
             self.stopped = stop
             limiters = [*self._limiters.values(), *self._canaries.values()]
-        self.on_note(f"stopping: {stop}")
+        self.on_note(f"stopping: {stop.notice}")
         for limiter in limiters:
             limiter.close()
 
@@ -181,14 +183,20 @@ class RunContext:
 
     def decline(self, price_musd: int) -> None:
         """The budget does not hold a POST of this price any more."""
+        today = self.ledger.now().date()
         with self._lock:
-            known = self._declined_musd
-            self._declined_musd = price_musd if known is None else min(known, price_musd)
+            least = self._least_declined_musd(today)
+            self._declined = (today, price_musd if least is None else min(least, price_musd))
 
     def is_too_dear(self, spec: GenerationSpec) -> bool:
-        """Whether a generation is as dear as one that the budget has declined."""
-        declined = self._declined_musd
-        return declined is not None and self.price is not None and self.price.max_musd(spec) >= declined
+        """Whether a generation is as dear as one that the budget has declined today."""
+        if self._declined is None or self.price is None:
+            return False
+        least = self._least_declined_musd(self.ledger.now().date())
+        return least is not None and self.price.max_musd(spec) >= least
+
+    def _least_declined_musd(self, today: date) -> int | None:
+        return self._declined[1] if self._declined is not None and self._declined[0] == today else None
 
     def count_post(self) -> bool:
         """Take one POST of `max_posts`; False when none is left."""

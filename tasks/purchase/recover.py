@@ -8,7 +8,7 @@ from functools import partial
 from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.gateway.fold import read_body
 from reelsweep.tasks.gateway.outcome import Choice, Outcome
-from reelsweep.tasks.ledger.records import AttemptRecord
+from reelsweep.tasks.ledger.records import AttemptRecord, ManifestStatus, ResultRecord
 from reelsweep.tasks.purchase.ask import ask_once, ask_until_ended
 from reelsweep.tasks.purchase.conclude import conclude, keep_results
 from reelsweep.tasks.purchase.context import RunContext
@@ -47,10 +47,21 @@ async def fetch_again(spec: GenerationSpec, context: RunContext, attempt_id: str
     )
     if spec.output == "video" and not any(result.video_url or result.sha256 for result in attempt.results):
         answer = await ask_once(context, outcome)
+        if answer is not None and answer.status in ("no_video", "refused", "failed"):
+            return await _without_video(context, attempt_id, answer)
         if answer is None or answer.video_url is None:
             return await _without_address(context, attempt_id, answer)
         outcome = replace(outcome, choices=answer.choices)
     return await keep_results(spec, context, attempt_id, outcome, None, attempt.results)
+
+
+async def _without_video(context: RunContext, attempt_id: str, answer: Outcome) -> RowEnd:
+    """The job is over and has no video: its end by the gateway's word, at the cost that is settled."""
+    status: ManifestStatus = "refused" if answer.status == "refused" else "failed"
+    message = answer.error_message or "the job has ended without a video"
+    result = ResultRecord(choice_idx=0, status=status, error_type=answer.error_type, error_message=message)
+    await context.ledger.settle(attempt_id, (result,), status)
+    return RowEnd(status=status, error_type=answer.error_type, message=message)
 
 
 async def _without_address(context: RunContext, attempt_id: str, answer: Outcome | None) -> RowEnd:

@@ -30,6 +30,8 @@ class Stop:
     reason: StopReason
     message: str
     remedy: str = ""
+    meanwhile: str = ""
+    """What holds until the run has ended; said at once, and not in its summary."""
 
     @property
     def exit_code(self) -> int:
@@ -41,6 +43,11 @@ class Stop:
                 return 1
             case _:
                 return 3
+
+    @property
+    def notice(self) -> str:
+        """The line that is said at once."""
+        return " ".join(filter(None, (self.message, self.meanwhile, self.remedy)))
 
     def __str__(self) -> str:
         return f"{self.message} {self.remedy}".strip()

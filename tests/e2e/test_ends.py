@@ -97,6 +97,7 @@ def test_ctrl_c_once_finishes_what_is_paid_for(
     assert SLOTS <= sent < 9
     assert statuses(tmp_path) == {"success": sent, "planned": 9 - sent}
     assert "stopping: Interrupted" in document["err"]
+    assert document["err"].count("once more to cut off") == 1
 
 
 def test_ctrl_c_twice_cuts_off(

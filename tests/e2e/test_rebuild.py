@@ -68,6 +68,21 @@ async def test_a_lost_ledger_comes_back_and_buys_nothing_again(
     assert read_manifest(out)["cost_usd"].sum() == before["cost_usd"].sum()
 
 
+@pytest.mark.parametrize("price", [None, "0.25"])
+async def test_what_may_have_been_sent_counts_against_the_budget(
+    price: str | None, make: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Held rows reserve the price that is given, else the dearest that the files know of."""
+    out = tmp_path / "out"
+    table = pd.DataFrame({"prompt": ["one", "two", "three"], "seed": [1, 2, 3]})
+    await make(table, max_posts=1, price="0.10")
+    lose(out, ended=False)
+    assert await reconcile(out, rebuild=True, price=price) == 1
+    assert read_manifest(out)["reserved_usd"].sum() == pytest.approx(0.2 if price is None else 0.5)
+    more = pd.concat([table, pd.DataFrame({"prompt": ["four"], "seed": [4]})])
+    assert (await make(more, price="0.10", budget="0.35")).counts["skipped_budget"] == 1
+
+
 async def test_after_a_crash_what_is_not_final_is_held(
     make: Callable[..., Any], sandbox: SandboxServer, tmp_path: Path
 ) -> None:

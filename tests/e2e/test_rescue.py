@@ -54,6 +54,16 @@ def links(own_gateway: Any, respond: Callable[..., bytes], clip: bytes) -> Links
     return own_gateway.answer
 
 
+async def lose_ledger(out: Path) -> None:
+    """Lose the ledger while a run is at work, and make it anew."""
+    for path in out.glob("ledger.db*"):
+        path.unlink()
+    facts = read_out(out)
+    assert facts is not None
+    write_out(out, facts.model_copy(update={"ended": False}))
+    await asyncio.to_thread(command.reconcile, str(out), rebuild=True)
+
+
 async def test_the_link_that_dies_first_is_fetched_first(make: Callable[..., Any], links: Links) -> None:
     """The next run begins with the paid rows whose links expire, the soonest first, and buys nothing."""
     names = ["1", "2", "3", "4"]
@@ -105,18 +115,32 @@ async def test_a_lost_address_is_asked_for_by_the_task_id(
     links.said = f"> ID: `{TASK}`\n> [data]({links.gateway.origin}/source/{TASK})\n"
     table, out = pd.DataFrame({"prompt": ["a kite"]}), tmp_path / "out"
     await make(table, gateway=links.gateway.base_url)
-    for path in out.glob("ledger.db*"):
-        path.unlink()
-    facts = read_out(out)
-    assert facts is not None
-    write_out(out, facts.model_copy(update={"ended": False}))
-    await asyncio.to_thread(command.reconcile, str(out), rebuild=True)
+    await lose_ledger(out)
     missing = await make(table, gateway=links.gateway.base_url)
     assert (missing.posts, missing.counts, missing.exit_code) == (0, {"failed_to_download": 1}, 1)
     links.status = {"id": TASK, "status": "completed", "video_url": f"{links.gateway.origin}/fresh/clip.mp4"}
     links.alive = {"/fresh/"}
     found = await make(table, gateway=links.gateway.base_url)
     assert (found.posts, found.counts, len(links.gateway.posts)) == (0, {"success": 1}, 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [({"code": "moderation_blocked", "message": "blocked"}, "refused"), ({"message": "broke"}, "failed")],
+)
+async def test_a_lost_clip_whose_job_has_failed_ends_as_the_gateway_says(
+    error: dict[str, str], status: str, make: Callable[..., Any], links: Links, tmp_path: Path
+) -> None:
+    """The job's page says that it has no video: the row is over, at the cost that was settled."""
+    links.said = f"> ID: `{TASK}`\n> [data]({links.gateway.origin}/source/{TASK})\n"
+    table, out = pd.DataFrame({"prompt": ["a kite"]}), tmp_path / "out"
+    await make(table, gateway=links.gateway.base_url, price="0.10")
+    await lose_ledger(out)
+    links.status = {"id": TASK, "status": "failed", "error": error}
+    ended = await make(table, gateway=links.gateway.base_url, price="0.10")
+    later = await make(table, gateway=links.gateway.base_url, price="0.10")
+    assert (ended.counts, ended.cost_usd, later.counts) == ({status: 1}, 0.1, {status: 1})
+    assert len(links.gateway.posts) == 1
 
 
 async def test_a_held_row_is_read_again_beside_the_next_run(

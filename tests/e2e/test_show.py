@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+from reelsweep.flows.commands.show import show
 from reelsweep.tasks.manifest.read import read_manifest
 
 
@@ -35,3 +42,26 @@ def test_the_command_it_gives_makes_exactly_this_clip_again(
     assert len(again) == 1
     for name in ("request_fingerprint", "sha256", "frames_sha256"):
         assert again.iloc[0][name] == kite[name]
+
+
+async def test_images_and_followed_turns_come_along(
+    make: Callable[..., Any], write_table: Callable[..., Path], tmp_path: Path
+) -> None:
+    """The table it writes stands beside the kept images and holds the followed rows too: one question."""
+    image = tmp_path / "start.png"
+    Image.new("RGB", (8, 8), "red").save(image)
+    rows = [
+        {"prompt_id": "a", "prompt": "a kite", "image": "start.png", "seed": 3, "system": "be brief"},
+        {"prompt_id": "b", "prompt": "now blue", "image": ["start.png"], "follows": "a"},
+    ]
+    made = await make(write_table(rows))
+    line = next(row for _, row in made.frame().iterrows() if row["prompt_id"] == "b")
+    told = StringIO()
+    with redirect_stdout(told):
+        await asyncio.to_thread(show, made.out, "b", json=True)
+    words = shlex.split(json.loads(told.getvalue())["rows"][0]["again"])
+    table = Path(words[words.index(">") + 1])
+    table.write_text("".join(f"{row}\n" for row in words[2 : words.index(">")]))
+    again = await make(table, out=str(tmp_path / "again"))
+    assert again.counts == {"success": 2}
+    assert line["request_fingerprint"] in set(again.frame()["request_fingerprint"])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reelsweep.flows.window import Window
 from reelsweep.prompts.request import GenerationSpec
-from reelsweep.tasks.ledger.records import ManifestStatus
+from reelsweep.tasks.ledger.records import ManifestStatus, Standing
 from reelsweep.tasks.purchase.ends import RowEnd
 
 
@@ -29,11 +30,16 @@ def spec(number: int, follows: int | None = None) -> GenerationSpec:
     )
 
 
+def standing(fingerprint: str, status: ManifestStatus, next_step: Any) -> Standing:
+    return Standing(request_fingerprint=fingerprint, status=status, next_step=next_step)
+
+
 class Work:
     """Records what the window does; `statuses` are the ends by fingerprint."""
 
     def __init__(self, statuses: dict[str, ManifestStatus] | None = None, stop_after: int = 10**9) -> None:
         self.statuses = statuses or {}
+        self.num_waiting = 0
         self.made: list[str] = []
         self.skipped: list[str] = []
         self.open = self.most = 0
@@ -50,16 +56,25 @@ class Work:
     async def skip(self, spec: GenerationSpec) -> None:
         self.skipped.append(spec.request_fingerprint)
 
+    async def parent(self, fingerprint: str) -> Standing | None:
+        if fingerprint in self.skipped:
+            return standing(fingerprint, "skipped_parent", "buy")
+        if fingerprint not in self.made:
+            return None
+        status = self.statuses.get(fingerprint, "success")
+        return standing(fingerprint, status, "hold" if status == "unknown" else "none")
+
     async def run(self, specs: Sequence[GenerationSpec], workers: int) -> None:
         window = Window(
             specs=iter(specs),
             make=self.make,
             skip=self.skip,
             stopped=lambda: len(self.made) >= self.stop_after,
-            parent_status=lambda _: None,
+            parent=self.parent,
         )
         async with asyncio.timeout(20):
-            await window.run(workers, parents=frozenset(s.follows for s in specs if s.follows))
+            await window.run(workers)
+        self.num_waiting = window.num_waiting
 
 
 @settings(deadline=None)
@@ -103,6 +118,13 @@ async def test_the_grandchildren_of_a_failure_are_skipped_too() -> None:
     assert sorted(work.skipped) == ["1", "2"]
 
 
+async def test_a_row_whose_parent_may_yet_succeed_is_left_for_another_run() -> None:
+    """A parent that is held, or that this run does not make, makes nobody skip: the rows wait."""
+    work = Work({"0": "unknown"})
+    await work.run([spec(0), spec(1, follows=0), spec(2, follows=1), spec(4, follows=3)], 2)
+    assert (work.made, work.skipped, work.num_waiting) == (["0"], [], 3)
+
+
 async def test_a_stopped_window_takes_nothing_new() -> None:
     """What is open ends; the rest of the plan stays where it is."""
     work = Work(stop_after=5)
@@ -126,7 +148,7 @@ async def test_memory_is_bounded_by_the_window_not_by_the_plan() -> None:
         make=work.make,
         skip=work.skip,
         stopped=lambda: len(work.made) >= 50,
-        parent_status=lambda _: None,
+        parent=work.parent,
     )
     await window.run(4)
     assert pulled <= 60
@@ -147,7 +169,7 @@ async def test_cutting_off_cuts_every_worker() -> None:
         make=hang,
         skip=work.skip,
         stopped=lambda: False,
-        parent_status=lambda _: None,
+        parent=work.parent,
     )
     running = asyncio.create_task(window.run(3))
     await begun.wait()

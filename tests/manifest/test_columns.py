@@ -20,7 +20,7 @@ usage_prompt_tokens usage_completion_tokens created_at started_at first_event_at
 generation_s download_s plan_hash code_version
 """
 ATTEMPT_CONTRACT = """
-attempt_id gateway request_fingerprint run_id purchase_idx attempt_idx idempotency_key kind retry
+attempt_id gateway request_fingerprint run_id purchase_idx attempt_idx idempotency_key state kind retry
 http_status error_type error_code error_message request_id completion_id gateway_task_id status_url
 video_host transcript billed reserved_usd cost_usd sent_at first_event_at completed_at
 prefect_flow_run_id prefect_task_run_id
