@@ -73,7 +73,7 @@ class RunFlags:
     max_failed: Annotated[str | None, Parameter(group=HOW_MUCH)] = None
     """Stop when more than this share of the rows made has failed, such as 5%."""
     concurrency: Annotated[str, Parameter(group=HOW_MUCH)] = "auto"
-    """Generations in flight."""
+    """Generations in flight for each model, or auto."""
     rpm: Annotated[float | None, Parameter(group=HOW_MUCH)] = None
     """POSTs a minute at most."""
     canary: Annotated[int, Parameter(group=HOW_MUCH)] = 1
