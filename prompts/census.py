@@ -29,6 +29,8 @@ class Census:
         self.num_rows = 0
         self.rows = array("I")
         """The row of each cell."""
+        self.firsts = array("Q")
+        """Where the candidates of each row and combination begin."""
         self._outputs = bytearray()
         self._hash = sha256()
         self._payload: Mapping[str, Json] | None = None
@@ -41,6 +43,8 @@ class Census:
             self._take_request(cell, problems)
         if not self.rows or self.rows[-1] != row.row_idx:
             self.num_rows += 1
+        if cell.candidate_idx == 0:
+            self.firsts.append(len(self.rows))
         self.digests += fingerprint_digest(self._canonical, cell.sample_idx)
         self.rows.append(row.row_idx)
         self._outputs.append(row.output == "text")

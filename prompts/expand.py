@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import groupby, islice
 
+from reelsweep.prompts.candidates import candidates
 from reelsweep.prompts.cells import as_text
 from reelsweep.prompts.lineage import Lineage
 from reelsweep.prompts.payload import Additions, build_payload, opening
 from reelsweep.prompts.records import Record, Records, Table
 from reelsweep.prompts.request import Json
 from reelsweep.prompts.rows import Problems, PromptRow, RowReader
-
-_NO_SEED: Sequence[None] = (None,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +41,8 @@ class Cell:
     """The same object for all samples of a request."""
     parent: str | None
     """Fingerprint of the generation it follows."""
+    candidate_idx: int
+    """Which generation of this row under these axes, from 0."""
 
 
 def expand(
@@ -51,9 +52,12 @@ def expand(
     additions: Additions,
     problems: Problems,
     only: Sequence[int] | None = None,
+    *,
+    num_candidates: int = 0,
 ) -> Iterator[Cell]:
     """Every cell of a table in order. Rows with problems are noted and passed over.
 
+    Rows that ask for fewer generations than `num_candidates` get fresh ones, see `candidates`.
     `only` picks rows: those whose place in it holds no 0; what lies beyond its end is not read.
     """
     for row_idx, record in enumerate(records if only is None else islice(records, len(only))):
@@ -66,21 +70,22 @@ def expand(
             if row is None:
                 continue
             try:
-                yield from _row_cells(row, record, combination, additions)
+                yield from _row_cells(row, record, combination, additions, num_candidates)
             except ValueError as error:
                 problems.add(row_idx, "follows" if row.follows else "prompt_template", str(error))
 
 
 def _row_cells(
-    row: PromptRow, record: Record, combination: Combination, additions: Additions
+    row: PromptRow, record: Record, combination: Combination, additions: Additions, num_candidates: int
 ) -> Iterator[Cell]:
     if row.follows is not None:
         yield from _follower_cells(row, record, combination, additions)
         return
-    for seed in row.seeds or _NO_SEED:
+    found = enumerate(candidates(row.prompt_id, row.seeds, row.samples, num_candidates))
+    for seed, group in groupby(found, key=lambda candidate: candidate[1][0]):
         payload = build_payload(row, seed, opening(row, seed), additions)
-        for sample_idx in range(row.samples or 1):
-            yield Cell(row, record, combination.axes, seed, sample_idx, payload, None)
+        for idx, (_, sample_idx) in group:
+            yield Cell(row, record, combination.axes, seed, sample_idx, payload, None, idx)
 
 
 def _follower_cells(
@@ -91,11 +96,10 @@ def _follower_cells(
     heir = lineage.row(row) if lineage is not None else None
     if lineage is None or heir is None:
         return
-    for seed in heir.seeds or _NO_SEED:
-        for sample_idx in range(heir.samples or 1):
-            said = lineage.conversation(heir, seed, sample_idx)
-            payload = build_payload(heir, seed, said.messages, additions)
-            yield Cell(heir, record, combination.axes, seed, sample_idx, payload, said.parent)
+    for idx, (seed, sample_idx) in enumerate(candidates(heir.prompt_id, heir.seeds, heir.samples)):
+        said = lineage.conversation(heir, seed, sample_idx)
+        payload = build_payload(heir, seed, said.messages, additions)
+        yield Cell(heir, record, combination.axes, seed, sample_idx, payload, said.parent, idx)
 
 
 def find_lineage(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from reelsweep.prompts.census import DIGEST_BYTES, Census
 from reelsweep.prompts.columns import BODY_PREFIX
-from reelsweep.prompts.errors import TableError
+from reelsweep.prompts.errors import SettingsError, TableError
 from reelsweep.prompts.expand import Cell
 from reelsweep.prompts.images import ImageDesk, ImageLoader, LoadedImage
 from reelsweep.prompts.messages import image_hashes, prompt_text
@@ -53,6 +53,8 @@ class Plan:
     sweep: Sweep
     """The axes of `--sweep` and `--grid`."""
     warnings: tuple[str, ...]
+    firsts: array[int] = field(repr=False)
+    """Where the generations of each row and combination of axes begin: they stand together."""
     _source: Source = field(repr=False)
     _digests: bytes = field(repr=False)
     _rows: array[int] = field(repr=False)
@@ -110,6 +112,8 @@ def make_plan(table: Table, settings: PlanSettings, *, load_image: ImageLoader |
     names = [name for name in (*table.columns, *overrides.options) if name not in fragments]
     check_fragments(fragments, names, table.columns, problems)
     check_header(table.columns, overrides.options, problems)
+    if settings.num_candidates and "follows" in names:
+        raise SettingsError("--accept: rows that follow others are made as often as those.", "Leave it out.")
     source = Source(table, settings, overrides, ImageDesk(load_image), problems)
     census = Census()
     for cell in source.cells():
@@ -131,6 +135,7 @@ def make_plan(table: Table, settings: PlanSettings, *, load_image: ImageLoader |
         sweep=overrides.sweep,
         warnings=tuple(_warnings(table, settings, overrides, source.num_empty, num_shared)),
         _source=source,
+        firsts=census.firsts,
         _digests=bytes(census.digests),
         _rows=census.rows,
     )

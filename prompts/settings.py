@@ -36,6 +36,8 @@ class PlanSettings:
     """`--grid column=a,b`: axes, crossed with every row, in place of its cell."""
     sweep: Sweep = field(default_factory=Sweep)
     """`--sweep FILE`: axes, fragments and seeds, crossed with those of `--grid`, which turn faster."""
+    num_candidates: int = 0
+    """Generations that each row and combination has at least: what it asks for, then fresh ones."""
     extra_body: Mapping[str, Json] = field(default_factory=dict[str, Json])
     """What the gateway's profile adds to the body; part of the fingerprint."""
     url_query: Mapping[str, str] = field(default_factory=dict[str, str])

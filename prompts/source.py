@@ -29,6 +29,7 @@ class Source:
         self._problems = problems
         self._additions = Additions(body=settings.extra_body, url_query=settings.url_query)
         self._overrides = overrides
+        self._num_candidates = settings.num_candidates
         self._reader = RowReader(
             table.columns,
             overrides.fixed,
@@ -65,7 +66,15 @@ class Source:
     def cells(self, only: Sequence[int] | None = None) -> Iterator[Cell]:
         """Every cell in order; with `only`, those of the rows whose place in it holds no 0."""
         records = self._table.records
-        return expand(records, self._reader, self._combinations, self._additions, self._problems, only)
+        return expand(
+            records,
+            self._reader,
+            self._combinations,
+            self._additions,
+            self._problems,
+            only,
+            num_candidates=self._num_candidates,
+        )
 
     def meta(self, record: Record) -> dict[str, str | None]:
         """What a row carries to the manifest: its other columns, and what --set put into them."""

@@ -172,6 +172,11 @@ class Ledger(Reading):
         )
         return await asyncio.to_thread(plans.record, self._writer.submit, wish, rows)
 
+    async def add_to_plan(self, out_id: str, gateway: str, plan_hash: str, rows: Iterable[PlanRow]) -> None:
+        """Add lines to the latest plan of an OUT, under keys of their own."""
+        wish = plans.PlanWish(out_id=out_id, gateway=gateway, plan_hash=plan_hash, now=self._clock())
+        await asyncio.to_thread(plans.add, self._writer.submit, wish, rows)
+
     async def restore(self, out_id: str, gateway: str, plan_hash: str, remains: Remains) -> Restored:
         """Refill a lost ledger from a manifest; what may have been bought since becomes `unknown`.
 

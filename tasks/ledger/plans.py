@@ -67,6 +67,12 @@ def record(submit: Submit, wish: PlanWish, rows: Iterable[PlanRow]) -> PlanDiff:
     )
 
 
+def add(submit: Submit, wish: PlanWish, rows: Iterable[PlanRow]) -> None:
+    """Add rows to the plan that is the latest; those it has stay as they are. Blocks until it is durable."""
+    for chunk in _chunks(iter(rows)):
+        submit(_Chunk(wish, chunk)).result()
+
+
 class _Keys:
     """Row keys of one plan, each once: eight bytes of hash tell a million apart."""
 

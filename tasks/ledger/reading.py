@@ -9,12 +9,12 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any, TypeVar
 
 from reelsweep.tasks.gateway.strata import StratumCount
-from reelsweep.tasks.ledger import lines, lookups, reads
+from reelsweep.tasks.ledger import lines, lookups, made, reads
 from reelsweep.tasks.ledger.budget import day_of, spent
 from reelsweep.tasks.ledger.link import open_link
 from reelsweep.tasks.ledger.place import FilePlace, ServerPlace
 from reelsweep.tasks.ledger.reader import Reader, Snapshot
-from reelsweep.tasks.ledger.records import AttemptRecord, Line, Spend, Standing, Tally
+from reelsweep.tasks.ledger.records import AttemptRecord, Line, Made, Spend, Standing, Tally
 from sqlalchemy import Connection
 
 T = TypeVar("T")
@@ -52,6 +52,12 @@ class Reading:
             return list(reads.read_attempts(conn, reads.read_unfinished(conn, out_id)).values())
 
         return sorted(await self._read(read), key=lambda attempt: attempt.attempt_id, reverse=True)
+
+    async def made(
+        self, gateway: str, out_id: str, fingerprints: Sequence[str] | None = None
+    ) -> dict[str, Made]:
+        """What generations have come to, with the facts of their clips; all of an OUT when none are named."""
+        return await self._read(lambda conn: made.read_made(conn, gateway, out_id, fingerprints))
 
     async def payload(self, gateway: str, fingerprint: str) -> str:
         """The canonical request of a generation, JSON. Raises LookupError."""

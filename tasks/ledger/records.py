@@ -183,6 +183,20 @@ class ResultRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """What one generation has come to, as far as a judgement of its content needs it."""
+
+    status: ManifestStatus
+    is_open: bool
+    """Something may still come of it, now or in a later run."""
+    billed: Billed | None
+    refused_at: str | None
+    num_purchases: int
+    clips: tuple[Mapping[str, Json], ...] = ()
+    """The facts of its successful choices, in order; empty ones for a text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptRecord:
     """One POST as the ledger knows it (the columns of attempts.parquet)."""
 
