@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from reelsweep.prompts.errors import TroubleError
 from reelsweep.prompts.remote import refusal
@@ -29,7 +29,12 @@ PUT_PATIENCE_S = 600.0
 AGAIN = "Run the same command again: nothing is bought twice, and what is kept here is stored then."
 _OPTIONS: dict[str, dict[str, Any]] = {
     "s3": {
-        "config_kwargs": {"max_pool_connections": 32, "connect_timeout": 10, "read_timeout": 60, "retries": {"total_max_attempts": 2}},
+        "config_kwargs": {
+            "max_pool_connections": 32,
+            "connect_timeout": 10,
+            "read_timeout": 60,
+            "retries": {"total_max_attempts": 2},
+        },
     }
 }
 
@@ -67,6 +72,27 @@ class Objects:
         """The names of the objects in a folder, relative to the URL."""
         found = self._ask("list", folder, lambda: self._files.ls(self._key(folder), detail=False))
         return sorted(f"{folder}/{str(path).rpartition('/')[2]}" for path in found or ())
+
+    def walk(self) -> dict[str, int]:
+        """Every object below, in order of their names, and its size in bytes."""
+        root = self._key("")
+        listed: dict[str, dict[str, Any]] | None = self._ask(
+            "list", "", lambda: self._files.find(root, detail=True)
+        )
+        found = listed or {}
+        names = {path: path.partition(f"{root}/")[2] for path in sorted(found)}
+        return {name: int(found[path]["size"]) for path, name in names.items() if name}
+
+    def open(self, name: str) -> BinaryIO:
+        """An object, to be read from its start. Raises TroubleError, also where there is none."""
+        opened = self._ask("read", name, lambda: self._files.open(self._key(name), "rb"))
+        if opened is None:
+            raise TroubleError(f"{self.url}/{name} is not there.", "Restore it.")
+        return opened
+
+    def remove(self, name: str) -> None:
+        """Take an object away, if it is there."""
+        self._ask("remove", name, lambda: self._files.rm_file(self._key(name)))
 
     def fetch(self, name: str, path: Path) -> bool:
         """Bring an object into the file `path`; False where there is none."""
