@@ -65,6 +65,7 @@ async def buy(
     context.limiter(spec.model).succeeded()
     if can_ask(context, outcome):
         outcome = await ask_until_ended(context, claim.attempt_id, outcome)
+    context.made_by(spec.model, outcome)  # before the next send leaves
     await leave_slot()
     end = await conclude(spec, context, claim.attempt_id, outcome, exchange.tape)
     if outcome.status == "stopped":

@@ -15,7 +15,6 @@ from reelsweep.tasks.gateway.client import Tape
 from reelsweep.tasks.gateway.explain import manifest_status_of
 from reelsweep.tasks.gateway.hide import hide
 from reelsweep.tasks.gateway.outcome import Choice, Outcome
-from reelsweep.tasks.gateway.strata import Stratum
 from reelsweep.tasks.gateway.transcript import scrub, scrub_text
 from reelsweep.tasks.ledger.records import Answer, ManifestStatus, ResultRecord
 from reelsweep.tasks.purchase.ask import ask_once
@@ -56,7 +55,6 @@ async def _keep(
     kept = tape if context.policy.keep_transcripts else None
     answer = _answer(spec, context, attempt_id, outcome, "in_progress", kept)
     await context.ledger.answer(attempt_id, answer)
-    context.made_by(spec.model, Stratum(outcome.served_model, outcome.system_fingerprint))
     return await keep_results(spec, context, attempt_id, outcome, tape)
 
 

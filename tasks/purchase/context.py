@@ -25,7 +25,9 @@ from reelsweep.tasks.artifacts.probe import Prober
 from reelsweep.tasks.artifacts.store import Store
 from reelsweep.tasks.gateway.breaker import Breaker, PurchaseEnd
 from reelsweep.tasks.gateway.client import Times, generation_client
+from reelsweep.tasks.gateway.hide import hide
 from reelsweep.tasks.gateway.limiter import Limiter
+from reelsweep.tasks.gateway.outcome import Outcome
 from reelsweep.tasks.gateway.profiles import Profile
 from reelsweep.tasks.gateway.strata import Change, Strata, Stratum
 from reelsweep.tasks.ledger.ledger import Ledger
@@ -221,10 +223,13 @@ class RunContext:
         for limiter in self.limiters():
             limiter.hold(retry_after_s)
 
-    def made_by(self, model: str, stratum: Stratum) -> None:
-        """A result came from this configuration of the gateway."""
+    def made_by(self, model: str, outcome: Outcome) -> None:
+        """Note which configuration of the gateway a result came from, if it is one."""
+        if outcome.status != "succeeded":
+            return
+        said = hide(outcome, self.key)
         with self._lock:
-            change = self.strata.record(model, stratum)
+            change = self.strata.record(model, Stratum(said.served_model, said.system_fingerprint))
         if change is not None:
             self.on_change(change)
 

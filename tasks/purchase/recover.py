@@ -22,6 +22,7 @@ async def recover(spec: GenerationSpec, context: RunContext, attempt_id: str) ->
     answer = await ask_until_ended(context, attempt_id, asked)
     if answer.status == "incomplete":
         return RowEnd(status="unknown", error_type=attempt.error_type, message=attempt.error_message or "")
+    context.made_by(spec.model, answer)
     return await conclude(spec, context, attempt_id, answer)
 
 
