@@ -70,8 +70,8 @@ def refusal(error: BaseException, url: str) -> Refusal:
         package = "reelsweep[s3]" if scheme in _S3 else f"fsspec[{scheme}]"
         return _final(f"nothing is installed that reads {scheme}://", f"Install it: pip install '{package}'.")
     if kinds & _NO_CREDENTIALS:
-        names = " such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
-        return _final("no credentials were found", f"Set them{names if scheme in _S3 else ''}.")
+        names = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+        return _final("no credentials were found", f"Set {names if scheme in _S3 else 'them'}.")
     if "PermissionError" in kinds:
         return _final("access is denied", "Check the credentials and what they may do there.")
     if "FileNotFoundError" in kinds:

@@ -20,6 +20,7 @@ from reelsweep.prompts.delimited import Delimited, read_delimited
 from reelsweep.prompts.errors import Problem, TableError, UsageError
 from reelsweep.prompts.folder import is_several, read_several
 from reelsweep.prompts.records import Table
+from reelsweep.prompts.remote import refusal, shown_url
 from reelsweep.prompts.request import payload_json
 from reelsweep.prompts.typed import read_frame, read_lines, read_parquet
 from reelsweep.prompts.whole import read_whole
@@ -48,7 +49,7 @@ def read_table(source: str | Path | pd.DataFrame) -> Table:
         return _example_table(text)
     if "://" not in text and is_several(text):
         return read_several(text, _read_one)
-    name = _shown(text)
+    name = shown_url(text)
     folder, data = _read_url(text, name) if "://" in text else _read_file(Path(text), name)
     return _file_table(name, folder, data)
 
@@ -104,28 +105,14 @@ def _read_url(url: str, name: str) -> tuple[Path | None, bytes]:
     import fsspec  # only here: a local table needs none of it
 
     try:
-        with cast("IO[bytes]", fsspec.open(url, "rb")) as stream:
+        # A file system that is kept would not notice that credentials have been set since.
+        with cast("IO[bytes]", fsspec.open(url, "rb", skip_instance_cache=True)) as stream:
             return None, stream.read()
     except FileNotFoundError:
         raise UsageError(f"no table at {name!r}.", "Check the address.") from None
-    except ImportError as error:
-        raise UsageError(f"cannot read {name!r}: {error}.", "Install what it names.") from None
-    except (
-        Exception
-    ) as error:  # every file system has its own; their texts may hold keys, so only the kind is said
-        kind = type(error).__name__
-        raise UsageError(f"cannot read {name!r} ({kind}).", "Check the address and your access.") from None
-
-
-def _shown(text: str) -> str:
-    """A path as it was given, a URL without user, password and query."""
-    return "::".join(_shown_url(part) if "://" in part else part for part in text.split("::"))
-
-
-def _shown_url(url: str) -> str:
-    scheme, rest = url.split("://", 1)
-    host, slash, path = rest.partition("/")
-    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}".partition("?")[0]
+    except Exception as error:  # every file system has its own; their texts may hold keys
+        refused = refusal(error, url)
+        raise UsageError(f"cannot read {name!r}: {refused.why}.", refused.remedy) from None
 
 
 def _file_table(name: str, folder: Path | None, data: bytes) -> Table:

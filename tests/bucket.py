@@ -123,6 +123,8 @@ class S3Server:
                 environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
                 code = "AccessDenied" if status == 403 else "ServiceUnavailable"
                 start_response(f"{status} X", [("Content-Type", "application/xml")])
+                if call.method == "HEAD":
+                    return []
                 return [f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()]
         return self._moto(environ, start_response)
 

@@ -90,4 +90,5 @@ class Publisher:
         desk = self.storage.desk
         with self._lock, in_trouble(desk):
             settle([desk / name for name in PARQUET], replaced=self.storage.hand_over)
+            self.storage.clear()
         return published

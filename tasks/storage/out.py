@@ -79,6 +79,10 @@ class Out(Protocol):
         """Everything on the desk but clips is in OUT; the files that speak of others `last`, in order."""
         ...
 
+    def clear(self) -> None:
+        """No clip is left on the desk that belongs elsewhere."""
+        ...
+
     async def off_loop(self, blocking: Callable[[], T]) -> T:
         """What `blocking` returns, run where waiting disturbs nobody."""
         ...
@@ -172,6 +176,9 @@ class FolderOut:
 
     def publish(self, last: Sequence[str]) -> None:
         """Nothing to do: all is there."""
+
+    def clear(self) -> None:
+        """Nothing to do: clips belong here."""
 
     async def off_loop(self, blocking: Callable[[], T]) -> T:
         """In one of the loop's own threads."""

@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,6 +29,8 @@ UPLOADS = 8
 CLIPS = "videos"
 LEAVES = (CLIPS, "transcripts", "rejected")
 """Folders whose files leave the desk when they are in OUT; all others are read here again."""
+PART_S = 30 * 86_400.0
+"""A download that nothing was added to for so long was finished elsewhere, or its address is dead."""
 _PLAIN = re.compile(r"[^0-9A-Za-z._-]+")
 
 
@@ -79,6 +83,10 @@ class RemoteOut:
         with trouble("make", self.desk):
             self.desk.mkdir(parents=True, exist_ok=True)
             self.desk.chmod(0o700)
+            oldest = time.time() - PART_S
+            for part in self.desk.glob(f"{CLIPS}/.part/*"):
+                if part.stat().st_mtime < oldest:
+                    part.unlink(missing_ok=True)
 
     def read(self, name: str) -> bytes | None:
         """The bytes of a file that waits on the desk, else of the object."""
@@ -150,6 +158,15 @@ class RemoteOut:
             self._upload(name, None)
         for name in last:
             self._upload(name, None)
+
+    def clear(self) -> None:
+        """Hand over the clips that a crash left, also of rows that another machine has finished since.
+
+        What cannot be handed over stays for the next run.
+        """
+        with suppress(TroubleError):
+            for path in sorted(self.desk.glob(f"{CLIPS}/[0-9a-f][0-9a-f]/[0-9a-f]*.*")):
+                self.hand_over(path.relative_to(self.desk).as_posix())
 
     async def off_loop(self, blocking: Callable[[], T]) -> T:
         """In a thread for uploads: so many at a time, and none of the loop's own is held."""

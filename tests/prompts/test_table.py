@@ -327,3 +327,25 @@ def test_a_stem_is_never_empty(tmp_path):
     path = Path(tmp_path) / ".csv"
     path.write_bytes(b"prompt\na\n")
     assert read_table(path).stem == ".csv"
+
+
+def test_a_parquet_table_is_read_once_from_a_bucket(bucket, tmp_path):
+    """One request brings the bytes, whose sha256 is the table's."""
+    pq.write_table(pa.table({"prompt": ["a fox"], "seed": [7]}), tmp_path / "nightly.parquet")
+    content = (tmp_path / "nightly.parquet").read_bytes()
+    table = read_table(bucket.put("tables/nightly.parquet", content))
+    assert (table.stem, table.sha256) == ("nightly", hashlib.sha256(content).hexdigest())
+    assert list(table.records) == [("a fox", 7)]
+    assert [call.method for call in bucket.server.calls].count("GET") == 1
+
+
+def test_why_a_table_in_a_bucket_cannot_be_read_is_said_without_a_key(bucket, monkeypatch):
+    """No access and no credentials are two things, each with its remedy."""
+    bucket.server.answer = lambda _call: 403
+    with pytest.raises(UsageError, match="access is denied"):
+        read_table(f"{bucket.url}/nightly.csv")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    with pytest.raises(UsageError, match="no credentials") as refused:
+        read_table(f"{bucket.url}/nightly.csv")
+    assert "AWS_ACCESS_KEY_ID" in refused.value.remedy
