@@ -68,6 +68,8 @@ async def bulk(
     drain_s: float | None = None,
     ledger: str | None = None,
     checks: str = "default",
+    accept: int | None = None,
+    candidates: int | None = None,
 ) -> RunSummary:
     """Generate every row of a prompt table that is not yet paid for, and write the manifest.
 
@@ -105,6 +107,8 @@ async def bulk(
         allow_host: hosts that may be reached though their address is not public.
         drain_s: seconds for open generations after SIGTERM.
         ledger: `sqlite:///path` or `postgresql://…`; OUT/ledger.db when absent.
+        accept: accepted generations of each prompt and combination, rejected ones made up by fresh ones.
+        candidates: most generations of each with `accept`; twice as many when absent.
         checks: content checks, such as `none`, `black,frozen` or `-fps,near_duplicate=0.1`.
 
     Returns a RunSummary. Raises UsageError when nothing can be sent, RunStopped when the run was stopped.
@@ -141,5 +145,7 @@ async def bulk(
         ledger=ledger,
         rebuy=rebuy,
         checks=Checks.parse(checks),
+        accept=accept,
+        candidates=candidates,
     )
     return await run_table(table, options)

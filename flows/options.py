@@ -29,6 +29,8 @@ DEFAULT_KEY_ENV = "REELSWEEP_API_KEY"
 _LEAST = {
     "concurrency": 1,
     "max_attempts": 1,
+    "accept": 1,
+    "candidates": 1,
     "max_posts": 0,
     "max_purchases": 1,
     "limit": 0,
@@ -52,6 +54,10 @@ class RunOptions:
     grid: tuple[tuple[str, tuple[str, ...]], ...] = ()
     sweep: Sweep = field(default_factory=Sweep)
     checks: Checks = DEFAULT_CHECKS
+    accept: int | None = None
+    """Accepted generations that each row and combination shall have."""
+    candidates: int | None = None
+    """Generations at most for them; None is twice as many."""
     concurrency: int | None = None
     """None is `auto`."""
     rpm: float | None = None
@@ -87,6 +93,14 @@ class RunOptions:
                 raise SettingsError(f"--{option}: got {value!r}, expected a number from {least}.")
         if self.rpm is not None and not 0 < self.rpm < inf:
             raise SettingsError(f"--rpm: got {self.rpm!r}, expected a number over 0.")
+        if self.candidates is not None and (self.accept is None or self.candidates < self.accept):
+            expected = "--accept N beside it" if self.accept is None else f"at least --accept {self.accept}"
+            raise SettingsError(f"--candidates: got {self.candidates}, expected {expected}.")
+
+    @property
+    def num_candidates(self) -> int:
+        """Candidates that a row and combination has at least; 0 without `--accept`."""
+        return self.candidates or 2 * (self.accept or 0)
 
     def policy(self, *, silence_s: float | None, long_backoff_s: float) -> Policy:
         """What one generation needs of them, with the profile's silence where the user named none."""

@@ -129,6 +129,7 @@ def plan_settings(options: RunOptions, profile: Profile, gateway: str) -> PlanSe
         samples=options.samples,
         grid=options.grid,
         sweep=options.sweep,
+        num_candidates=options.num_candidates,
         extra_body=profile.extra_body,
         url_query=profile.url_query,
         gateway=gateway,

@@ -19,6 +19,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 from reelsweep.flows.board import Board, line
 from reelsweep.flows.drift import Drift
+from reelsweep.flows.feed import Feed
 from reelsweep.flows.manifesting import Manifesting
 from reelsweep.flows.options import RunOptions
 from reelsweep.flows.prepare import MANIFEST, Prepared, prepare
@@ -105,7 +106,7 @@ async def run_to_summary(prepared: Prepared) -> RunSummary:
 
 async def _drive(run: OpenRun, tracker: Tracker) -> None:
     """Run the window until nothing is left, the run is stopped, or it is cut off."""
-    context = run.context
+    context, num_todo, feed = run.context, tracker.num_todo, Feed.of(run)
 
     async def make_one(spec: GenerationSpec) -> RowEnd:
         tracker.begin()
@@ -115,6 +116,9 @@ async def _drive(run: OpenRun, tracker: Tracker) -> None:
                 end = await skip_for_budget(spec, context)
             else:
                 end = await _generate(spec, run)
+            if feed is not None and context.stopped is None:
+                await feed.ended(spec)
+                tracker.num_todo = num_todo + feed.num_opened
         except TroubleError as error:
             context.trouble(error)  # raised here it would cut off what others have paid for
         finally:
@@ -136,8 +140,16 @@ async def _drive(run: OpenRun, tracker: Tracker) -> None:
             context.trouble(error)
             return None
 
+    async def more() -> bool:
+        try:
+            return feed is not None and await feed.settle()
+        except TroubleError as error:
+            context.trouble(error)
+            return False
+
     window = Window(
-        specs=run.todo(),
+        specs=run.todo() if feed is None else feed,
+        more=more,
         make=make_one,
         skip=skip,
         stopped=lambda: context.stopped is not None,

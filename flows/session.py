@@ -21,13 +21,14 @@ from importlib.metadata import version
 from itertools import chain, islice
 from pathlib import Path
 
+from reelsweep.flows.acceptance import Acceptance
 from reelsweep.flows.access import SANDBOX
 from reelsweep.flows.gate import demand_key
 from reelsweep.flows.places import nothing_sent, only_writer
-from reelsweep.flows.planned import plan_rows
 from reelsweep.flows.prepare import Prepared, gateway_door
 from reelsweep.flows.replay import replayable
 from reelsweep.flows.summary import Changes
+from reelsweep.flows.topup import choose, planned_rows
 from reelsweep.prompts.errors import OutError, SettingsError
 from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.artifacts.probe import Prober
@@ -59,6 +60,8 @@ class OpenRun:
     """Fingerprints that are paid for and whose link says when it dies, the soonest first."""
     changes: Changes | None = None
     """What the plan asks for beside the last one; None where there was none."""
+    acceptance: Acceptance | None = None
+    """With `--accept`: which candidates are open; the others are not made, and not in the manifest."""
     replayable: frozenset[str] = frozenset()
     """Fingerprints of unknown fate whose key the gateway still knows: asked for again by themselves."""
 
@@ -96,6 +99,8 @@ class OpenRun:
         for ordinal, fingerprint in enumerate(self.prepared.plan.fingerprints()):
             if limit is not None and len(found) >= limit:
                 break
+            if self.acceptance is not None and ordinal not in self.acceptance.opened:
+                continue
             if fingerprint in seen or fingerprint in self.held_back or not self._is_open(fingerprint):
                 continue
             seen.add(fingerprint)
@@ -165,7 +170,8 @@ async def open_run(prepared: Prepared) -> AsyncGenerator[OpenRun]:
         CONTEXTS[run_id] = context
         stack.callback(CONTEXTS.pop, run_id, None)
         plan = prepared.plan
-        rows = plan_rows(plan.specs(), has_shared=plan.num_shared > 0)
+        acceptance = await _acceptance(prepared, ledger, facts.out_id)
+        rows = planned_rows(plan, acceptance)
         diff = await ledger.record_plan(
             facts.out_id, prepared.gateway, plan.plan_hash, rows, extends=prepared.extends
         )
@@ -178,6 +184,7 @@ async def open_run(prepared: Prepared) -> AsyncGenerator[OpenRun]:
             prepared=prepared,
             facts=facts,
             context=context,
+            acceptance=acceptance,
             standings=standings,
             held_back=held_back,
             expiring=await _expiring(ledger, facts.out_id, standings),
@@ -186,6 +193,13 @@ async def open_run(prepared: Prepared) -> AsyncGenerator[OpenRun]:
                 ledger, facts.out_id, standings, prepared.profile.key_ttl_s, datetime.now(UTC)
             ),
         )
+
+
+async def _acceptance(prepared: Prepared, ledger: Ledger, out_id: str) -> Acceptance | None:
+    if prepared.options.accept is None:
+        return None
+    made = await ledger.made(prepared.gateway, out_id)
+    return await asyncio.to_thread(choose, prepared, made)
 
 
 def _changes(diff: PlanDiff) -> Changes | None:

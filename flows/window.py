@@ -18,6 +18,10 @@ Make = Callable[[GenerationSpec], Awaitable[RowEnd]]
 Skip = Callable[[GenerationSpec], Awaitable[None]]
 
 
+async def _nothing_more() -> bool:
+    return False
+
+
 @dataclass(slots=True, kw_only=True)
 class Window:
     """Specs on their way: from the plan, or held back until their parent's end."""
@@ -28,6 +32,8 @@ class Window:
     stopped: Callable[[], bool]
     parent: Callable[[str], Awaitable[Standing | None]]
     """Where a generation that others follow stands now."""
+    more: Callable[[], Awaitable[bool]] = _nothing_more
+    """Asked when nothing is under way and `specs` gives none: whether it would now."""
     num_waiting: int = 0
     """Rows that nobody made, since their parent may yet succeed in another run."""
     _held: dict[str, list[GenerationSpec]] = field(default_factory=dict[str, list[GenerationSpec]])
@@ -80,7 +86,10 @@ class Window:
                     self._busy += 1
                     return spec
                 if not self._busy:
-                    break
+                    if not await self.more():
+                        break
+                    self._changed.notify_all()
+                    continue
                 await self._changed.wait()
         await self._leave_orphans()
         return None

@@ -62,6 +62,10 @@ class RunFlags:
     """A YAML file of axes, fragments, zips, exclusions and seeds; `example:` is the shipped one."""
     checks: Annotated[str, Parameter(group=WHAT)] = "default"
     """Content checks of clips: default, none, NAME,NAME, or changes such as -fps,black=0.5,expect_audio."""
+    accept: Annotated[int | None, Parameter(group=HOW_MUCH)] = None
+    """Make fresh candidates for rejected ones, until N of each prompt and combination are accepted."""
+    candidates: Annotated[int | None, Parameter(group=HOW_MUCH)] = None
+    """With --accept: generations of each at most; twice as many when not given."""
     limit: Annotated[int | None, Parameter(group=HOW_MUCH)] = None
     """Only the first N rows still to make."""
     max_posts: Annotated[int | None, Parameter(group=HOW_MUCH)] = None
@@ -114,6 +118,8 @@ def options_of(flags: RunFlags) -> RunOptions:
         samples=flags.samples,
         grid=parse_grid(flags.grid),
         checks=Checks.parse(flags.checks),
+        accept=flags.accept,
+        candidates=flags.candidates,
         sweep=parse_sweep(flags.sweep),
         concurrency=parse_concurrency(flags.concurrency),
         rpm=flags.rpm,
