@@ -6,10 +6,13 @@ Beside `access`, which turns `gateway="gateway-credentials/NAME"` into a profile
 """
 
 # Annotations are not postponed here: Prefect reads the fields' types when the class is made.
+from contextlib import nullcontext
 from typing import ClassVar, Protocol, cast
 
 from prefect.blocks.core import Block
+from prefect.settings import get_current_settings
 from pydantic import ConfigDict, Field, SecretStr, model_validator
+from reelsweep.flows.server import prefect_server
 from reelsweep.prompts.errors import SettingsError
 from reelsweep.tasks.gateway.profiles import Profile, load_profile
 
@@ -76,8 +79,9 @@ def load_credentials(slug: str) -> GatewayCredentials:
     """The block that `gateway-credentials/NAME` names. Raises SettingsError where the server has none."""
     name = slug.removeprefix(BLOCK)
     try:
-        # Typed as if it could only be awaited; `prepare` has no loop of its own.
-        return cast(Load, GatewayCredentials.load)(name, _sync=True)
+        with prefect_server() if get_current_settings().api.url is None else nullcontext():
+            # Typed as if it could only be awaited; `prepare` has no loop of its own.
+            return cast(Load, GatewayCredentials.load)(name, _sync=True)
     except ValueError as error:
         if "Unable to find" not in str(error):
             raise

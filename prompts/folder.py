@@ -36,12 +36,10 @@ def is_several(text: str) -> bool:
 def read_several(text: str, read: Read) -> Table:
     """The tables of a folder or of a pattern such as `tables/*.csv` as one, `read` one by one.
 
-    Raises UsageError where there is none, TableError with the problems of all of them.
+    Raises UsageError where there is none, TableError for those that cannot be read.
     """
     paths = _paths(text)
     tables, problems = _read_all(paths, read)
-    if not problems:
-        problems = _clashes(tables)
     if problems:
         raise TableError(text, tuple(problems[:MAX_PROBLEMS]))
     return _joined(text, tables)
@@ -119,6 +117,7 @@ def _joined(text: str, tables: Sequence[Table]) -> Table:
         records=JoinedRecords(
             tuple(_member(table, columns, root, says_source=says_source) for table in tables)
         ),
+        problems=tuple(_clashes(tables)),
         parts=tuple(Part(name=table.name, num_rows=len(table.records)) for table in tables),
     )
 

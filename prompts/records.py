@@ -12,6 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Protocol, cast
 
+from reelsweep.prompts.errors import Problem
 from reelsweep.prompts.request import Json
 
 Record = tuple[Json, ...]
@@ -81,6 +82,8 @@ class Table:
     """Numbers may be written `0,7`, as Excel does in `;`-separated files."""
     parts: tuple[Part, ...] = ()
     """The files it consists of, where it is a folder or a pattern."""
+    problems: tuple[Problem, ...] = ()
+    """What was found wrong when these were put together."""
 
     def place(self, row_idx: int) -> tuple[str | None, int]:
         """The file among `parts` that a row is from, None for a single file, and its 1-based row there."""

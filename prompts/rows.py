@@ -72,7 +72,7 @@ class Problems:
 
     def __init__(self, table: Table | None = None) -> None:
         self._table = table
-        self._found: dict[Problem, None] = {}
+        self._found = dict.fromkeys(table.problems) if table else dict[Problem, None]()
 
     def add(self, row_idx: int | None, column: str | None, message: str) -> None:
         """One thing wrong, at a 0-based row or with the table as a whole."""
