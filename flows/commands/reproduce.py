@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, cast
 from cyclopts import Parameter
 from reelsweep.flows.commands.screen import cost_line, print_grid, print_json
 from reelsweep.flows.commands.spending import SpendingFlags, outlive_server
-from reelsweep.flows.display import escape_terminal
+from reelsweep.flows.display import Display, escape_terminal
 from reelsweep.flows.gate import pass_gate
 from reelsweep.flows.logs import logging_to
 from reelsweep.flows.options import parse_concurrency
@@ -101,13 +101,13 @@ def _bought(out: str, drawn: Repetition, log_format: Literal["text", "json"]) ->
         if drawn.prepared.key:
             redactor.add(drawn.prepared.key)
         server.wait_ready()
-        DISPLAY.set(display)
-        return asyncio.run(_run(out, drawn))
+        return asyncio.run(_run(out, drawn, display))
 
 
-async def _run(out: str, drawn: Repetition) -> Reproduction:
+async def _run(out: str, drawn: Repetition, display: Display) -> Reproduction:
     """What was found, also when the run was stopped before its end."""
     concluded: list[Reproduction] = []
+    DISPLAY.set(display)
     DRAWN.set(drawn)
     CONCLUDED.set(concluded)
     try:

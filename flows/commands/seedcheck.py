@@ -12,7 +12,7 @@ from reelsweep.flows.access import SANDBOX
 from reelsweep.flows.bulk import bulk
 from reelsweep.flows.commands.screen import cost_line, print_grid, print_json
 from reelsweep.flows.commands.spending import SpendingFlags, outlive_server
-from reelsweep.flows.display import escape_terminal
+from reelsweep.flows.display import Display, escape_terminal
 from reelsweep.flows.gate import pass_gate
 from reelsweep.flows.logs import logging_to
 from reelsweep.flows.options import parse_pairs
@@ -109,12 +109,12 @@ def _bought(experiment: Experiment, log_format: Literal["text", "json"]) -> RunS
         if experiment.prepared.key:
             redactor.add(experiment.prepared.key)
         server.wait_ready()
-        DISPLAY.set(display)
-        return asyncio.run(_run(experiment))
+        return asyncio.run(_run(experiment, display))
 
 
-async def _run(experiment: Experiment) -> RunSummary:
+async def _run(experiment: Experiment, display: Display) -> RunSummary:
     decided: list[RunSummary] = []
+    DISPLAY.set(display)
     PREPARED.set(experiment.prepared)
     DECIDED.set(decided)
     try:
