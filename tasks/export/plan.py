@@ -72,6 +72,11 @@ class ExportPlan:
         schema = pa.schema([pa.field(FILE_NAME, pa.string()), pa.field(KEY, pa.string()), *fields])
         return pa.Table.from_arrays([names, keys, *rows.columns], schema=schema)
 
+    def document_types(self) -> dict[str, str]:
+        """What `datasets` calls the types of a document's values; it cannot tell them where all are null."""
+        types = {field.name: _dataset_type(field.type) for field in self.source.manifest.schema}
+        return {KEY: "string", **{name: types[name] for name in self.columns}}
+
     def documents(self, shard: Shard) -> Iterator[tuple[Sample, dict[str, Any]]]:
         """Every sample with what is carried for it."""
         return zip(shard.samples, self.table(shard).to_pylist(), strict=True)
@@ -160,6 +165,13 @@ def _grouped(source: Source, group_by: Sequence[str]) -> list[Grouped]:
         )
         for row in source.rows((*group_by, "request_fingerprint", "created_at"))
     ]
+
+
+def _dataset_type(kind: pa.DataType) -> str:
+    """Integers and booleans as Arrow calls them; instants are texts in JSON."""
+    if pa.types.is_floating(kind):
+        return "float64"
+    return str(kind) if pa.types.is_integer(kind) or pa.types.is_boolean(kind) else "string"
 
 
 def _clip_name(source: Source, name: str) -> str:

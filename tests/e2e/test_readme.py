@@ -70,6 +70,16 @@ def test_the_queries_work(project: Path, folder: Path) -> None:
 
 
 @pytest.mark.xdist_group("readme")
+@pytest.mark.usefixtures("first_minute")
+def test_a_dataset_is_handed_over(project: Path, folder: Path) -> None:
+    """Verified, exported, verified again, and loaded with one line."""
+    out = run(folder, blocks(project)["dataset"], BASH)
+    assert out.count("everything is there, as written, and nothing else") == 2
+    assert "num_rows: " in out
+    assert (folder / "clips" / "README.md").read_text().startswith("---\nlicense: cc-by-4.0\n")
+
+
+@pytest.mark.xdist_group("readme")
 def test_a_table_of_ones_own_grows(project: Path, folder: Path) -> None:
     """Two prompts times three seeds, then a seed more: eight clips in all."""
     run(folder, blocks(project)["own"], BASH)

@@ -15,6 +15,9 @@ from reelsweep.tasks.artifacts.frames import FrameHash
 from reelsweep.tasks.export.recipe import parse_splits
 from reelsweep.tasks.sandbox.render import render_clip
 
+LAST = 11
+"""The only clip on a shelf; its key is none of the first."""
+
 
 def frames_sha256(clip: bytes) -> str:
     """The hash over the pictures of a clip, decoded here and now."""
@@ -30,11 +33,13 @@ def films(out: Any) -> Any:
     """Twelve real clips of six prompts."""
     for number in range(12):
         clip = render_clip("sora-2", f"A boat, take {number // 2}", number, "64x48", 0.5)
+        shelf = {"meta_shelf": "top"} if number == LAST else {}
         out.add(
             clip,
             prompt_id=f"p{number // 2}",
             prompt=f"Ein Boot, „{number // 2}“",
             frames_sha256=frames_sha256(clip),
+            **shelf,
         )
     return out.write()
 
@@ -71,6 +76,18 @@ def test_datasets_loads_a_videofolder(by_name: bool, films: Any, export: Any, tm
     check(films, ((row, Path(row["video"]["path"]).read_bytes()) for row in rows))
     train = {row["prompt"] for row in loaded["train"]}
     assert not train & {row["prompt"] for row in loaded["test"]}
+
+
+def test_datasets_reads_the_tars_too(films: Any, export: Any, tmp_path: Path) -> None:
+    """Also where the first samples have no value for what later ones have: the header says the types."""
+    import datasets
+
+    datasets.disable_progress_bars()
+    export.to(tmp_path / "films", films, format="webdataset", shard_bytes=1_000)
+    loaded = datasets.load_dataset(str(tmp_path / "films"), cache_dir=str(tmp_path / "cache"), split="train")
+    rows = loaded.cast_column("mp4", datasets.Video(decode=False))
+    check(films, ((row["json"], row["mp4"]["bytes"]) for row in rows))
+    assert [row["json"]["meta_shelf"] for row in rows if row["json"]["meta_shelf"]] == ["top"]
 
 
 @pytest.mark.filterwarnings(

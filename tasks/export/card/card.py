@@ -50,6 +50,8 @@ def _readme(plan: ExportPlan, counts: Counts) -> str:
         strata=sorted(counts.strata.items()),
         prompts=prompts[:MAX_PROMPTS],
         num_prompts=len(prompts),
+        types={json.dumps(name, ensure_ascii=False): kind for name, kind in plan.document_types().items()},
+        suffixes=sorted({sample.suffix.removeprefix(".") for sample in plan.samples}),
         columns=[(name, meaning(name)) for name in _columns(plan)],
         command=shlex.join(["reelsweep", "export", "OUT", "DEST", *recipe.words()]),
         figure=FIGURE,
