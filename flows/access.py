@@ -21,7 +21,7 @@ from reelsweep.tasks.sandbox import SANDBOX_VERSION
 
 SANDBOX = "sandbox:"
 BIND_IT = (
-    "Give gateway a profile with an api_key_env, or a block: gateway-credentials/NAME"
+    "Give gateway a profile with an api_key_env, or a block with a key: gateway-credentials/NAME"
     " (deployments/README.md says how)."
 )
 
@@ -72,7 +72,7 @@ def api_key(options: RunOptions, profile: Profile, *, is_sandbox: bool) -> str |
     if is_unbound(options, profile):
         return None
     name = key_name(options, profile)
-    return checked_key(os.environ.get(name), name, profile)
+    return checked_key(os.environ.get(name, ""), name, profile)
 
 
 def key_name(options: RunOptions, profile: Profile) -> str:
@@ -81,9 +81,9 @@ def key_name(options: RunOptions, profile: Profile) -> str:
     return profile.api_key_env or named if named == DEFAULT_KEY_ENV else named
 
 
-def checked_key(key: str | None, source: str, profile: Profile) -> str | None:
+def checked_key(key: str, source: str, profile: Profile) -> str | None:
     """A key that may go to this gateway, or None for an empty one."""
-    key = (key or "").strip()
+    key = key.strip()
     if not all("!" <= char <= "~" for char in key):
         raise SettingsError(f"The key in {source} has characters that no key has.", f"Set {source} again.")
     if key and not is_safe_for_keys(origin_of(str(profile.base_url))):
@@ -95,8 +95,9 @@ def checked_key(key: str | None, source: str, profile: Profile) -> str | None:
 
 
 def is_unbound(options: RunOptions, profile: Profile) -> bool:
-    """Whether a parameter of a deployment names an address that nothing on the worker binds a key to."""
-    return in_deployment() and "://" in options.gateway and profile.api_key_env is None
+    """Whether nothing binds a key to it: a block without one, an address by a parameter of a deployment."""
+    is_by_parameter = in_deployment() and "://" in options.gateway
+    return profile.api_key_env is None and (is_by_parameter or options.gateway.startswith(BLOCK))
 
 
 def in_deployment() -> bool:

@@ -31,42 +31,45 @@ class GatewayCredentials(Block):
     _block_type_slug: ClassVar[str | None] = BLOCK.rstrip("/")
     _description: ClassVar[str | None] = "A Chat Completions gateway and the key it gets. For Reelsweep."
 
-    base_url: str | None = Field(
-        default=None,
+    # Empty, not None: Prefect's form then shows plain fields.
+    base_url: str = Field(
+        default="",
         title="Base URL",
-        description="Where the gateway is, such as https://gateway.example/v1; or give a profile.",
+        description="Where the gateway is, such as https://gateway.example/v1. Or a profile, below.",
     )
-    profile: str | None = Field(
-        default=None,
-        description="A profile's name, or the path of its file on the worker; or give a base URL.",
+    profile: str = Field(
+        default="",
+        description="A profile's name, or the path of its file on the worker. Or a base URL, above.",
     )
-    api_key: SecretStr | None = Field(
-        default=None, title="API key", description="The key, encrypted by Prefect; or name a variable."
+    api_key: SecretStr = Field(
+        default=SecretStr(""),
+        title="API key",
+        description="The key, encrypted by Prefect. Or a variable, below.",
     )
-    api_key_env: str | None = Field(
-        default=None,
+    api_key_env: str = Field(
+        default="",
         title="API key variable",
-        description="The environment variable of the worker that holds the key.",
+        description="The environment variable of the worker that holds the key. Or the key itself, above.",
     )
 
     @model_validator(mode="after")
     def _one_of_each(self) -> "GatewayCredentials":
-        if (self.base_url is None) == (self.profile is None):
+        if bool(self.base_url) == bool(self.profile):
             raise ValueError("expected a base_url or a profile, and not both")
-        if self.api_key is not None and self.api_key_env is not None:
+        if self.api_key.get_secret_value() and self.api_key_env:
             raise ValueError("expected an api_key or an api_key_env, not both")
         return self
 
     def profile_in_use(self) -> Profile:
         """The gateway's profile, with the key's variable where the block names one; raises SettingsError."""
-        profile = load_profile(self.base_url or self.profile or "")
-        if self.api_key_env is None:
+        profile = load_profile(self.base_url or self.profile)
+        if not self.api_key_env:
             return profile
         return profile.model_copy(update={"api_key_env": self.api_key_env})
 
-    def held_key(self) -> str | None:
-        """The key that stands in the block itself."""
-        return None if self.api_key is None else self.api_key.get_secret_value()
+    def held_key(self) -> str:
+        """The key that stands in the block itself, or nothing."""
+        return self.api_key.get_secret_value()
 
 
 class Load(Protocol):

@@ -27,10 +27,7 @@ def demand_key(prepared: Prepared) -> None:
         return
     options, profile = prepared.options, prepared.profile
     if is_unbound(options, profile):
-        raise UsageError(
-            f"No key goes to {prepared.gateway}: a deployment's parameter names it, and binds no key to it.",
-            BIND_IT,
-        )
+        raise UsageError(f"No key goes to {prepared.gateway}: nothing here says which is for it.", BIND_IT)
     name = key_name(options, profile)
     raise UsageError(
         f"No API key for {prepared.gateway}: {name} is not set.",

@@ -99,6 +99,16 @@ def test_a_block_that_says_too_much_or_too_little_is_refused(fields: dict[str, s
     assert KEY not in str(caught.value)
 
 
+async def test_a_block_without_a_key_borrows_none(
+    make: Callable[..., Any], save: Save, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker's own key is for the gateway it was set for: nothing is sent, and the remedy says how."""
+    monkeypatch.setenv("REELSWEEP_API_KEY", KEY)
+    with pytest.raises(UsageError, match=r"No key goes to https://gateway\.example") as caught:
+        await make(ONE, gateway=await save(base_url="https://gateway.example/v1"))
+    assert "block with a key" in caught.value.remedy
+
+
 async def test_a_block_that_is_not_there_is_a_usage_error(make: Callable[..., Any]) -> None:
     """It says which block, and how to make one."""
     with pytest.raises(SettingsError, match="no block gateway-credentials/absent") as caught:
@@ -131,7 +141,7 @@ async def test_parameters_of_a_deployment_send_no_key_where_they_like(
     parameters: dict[str, str],
     complaint: str,
 ) -> None:
-    """Who may ask for a run chooses among profiles and blocks, not an address and a variable to send there."""
+    """Who may ask for a run chooses among profiles and blocks; a variable and where it goes are no choice."""
     monkeypatch.setenv("REELSWEEP_API_KEY", KEY)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", KEY)
     profile = write_profile(base_url=own_gateway.base_url)
