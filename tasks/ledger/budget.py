@@ -68,15 +68,14 @@ def reserve(conn: Connection, musd: int, now: datetime, caps: Caps) -> NoRoom | 
     taken = conn.execute(statement, {**asked, "b_first": day.first, "b_end": day.end})
     if taken.rowcount == 0:
         return "budget_wait" if _may_fit(conn, musd, caps, day) else "skipped_budget"
-    _add(conn, slot_of(now), Money(open=musd))
+    _add(conn, (slot_of(now),), Money(open=musd))
     return None
 
 
 def move(conn: Connection, slot: int, delta: Money) -> None:
     """Change the sums of an attempt's slot and of the whole by a difference."""
     if delta:
-        _add(conn, ALL, delta)
-        _add(conn, slot, delta)
+        _add(conn, (ALL, slot), delta)
 
 
 def spent(conn: Connection, day: Day | None = None) -> Money:
@@ -123,15 +122,16 @@ def _may_fit(conn: Connection, musd: int, caps: Caps, day: Day) -> bool:
     return True
 
 
-def _add(conn: Connection, slot: int, delta: Money) -> None:
-    amounts = {"b_slot": slot, "b_settled": delta.settled, "b_open": delta.open, "b_held": delta.held}
-    if conn.execute(_ADD, amounts).rowcount == 0:
-        conn.execute(_FIRST, amounts)
+def _add(conn: Connection, slots: tuple[int, ...], delta: Money) -> None:
+    """Add to slots, of which the last may be new."""
+    amounts = {"b_settled": delta.settled, "b_open": delta.open, "b_held": delta.held}
+    if conn.execute(_ADD, {**amounts, "b_slots": slots}).rowcount < len(slots):
+        conn.execute(_FIRST, {**amounts, "b_slot": slots[-1]})
 
 
 _ADD = (
     update(budgets)
-    .where(budgets.c.slot == bindparam("b_slot"))
+    .where(budgets.c.slot.in_(bindparam("b_slots", expanding=True)))
     .values(
         settled_musd=budgets.c.settled_musd + bindparam("b_settled"),
         open_musd=budgets.c.open_musd + bindparam("b_open"),

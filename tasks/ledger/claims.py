@@ -58,11 +58,11 @@ def claim(conn: Connection, wish: Wish) -> Claim | Declined:
 
     Raises LookupError for a generation that no plan asked for.
     """
-    written = conn.execute(_WRITTEN, {"b_attempt": wish.attempt_id}).one_or_none()
-    if written is not None:
-        return _claim_again(conn, written)
     generation = _generation(conn, wish.gateway, wish.request.request_fingerprint)
     traces = read_traces(conn, generation.generation_id)
+    for trace in traces:
+        if trace.attempt_id == wish.attempt_id:
+            return _claim(trace, traces[: trace.attempt_idx])
     refusal = _obstacle(conn, wish, traces) or _reserve(conn, wish)
     if refusal is None:
         return _write_intent(conn, wish, generation.generation_id, traces)
@@ -184,24 +184,18 @@ def _write_intent(conn: Connection, wish: Wish, generation_id: int, traces: Sequ
         completion_id=None,
         sent_at=wish.now,
     )
-    purchase_idx = sum(is_purchase(earlier) for earlier in traces)
-    conn.execute(_INTENT, _intent(wish, generation_id, trace, purchase_idx))
+    claim = _claim(trace, traces)
+    conn.execute(_INTENT, _intent(wish, generation_id, trace, claim.purchase_idx))
     write_generation(conn, generation_id, derive((*traces, trace)), run_id=request.run_id)
-    return _claim(trace, purchase_idx, traces)
+    return claim
 
 
-def _claim_again(conn: Connection, written: Any) -> Claim:
-    """The claim as it was given when this attempt was written."""
-    traces = read_traces(conn, written.generation_id)
-    (trace,) = (trace for trace in traces if trace.attempt_id == written.attempt_id)
-    return _claim(trace, written.purchase_idx, traces[: trace.attempt_idx])
-
-
-def _claim(trace: Trace, purchase_idx: int, earlier: Sequence[Trace]) -> Claim:
+def _claim(trace: Trace, earlier: Sequence[Trace]) -> Claim:
+    """The claim that an attempt is, behind those before it."""
     pending = open_key(earlier)
     return Claim(
         attempt_id=trace.attempt_id,
-        purchase_idx=purchase_idx,
+        purchase_idx=sum(is_purchase(before) for before in earlier),
         attempt_idx=trace.attempt_idx,
         idempotency_key=trace.idempotency_key,
         is_replay=pending is not None and pending.idempotency_key == trace.idempotency_key,
@@ -255,9 +249,6 @@ def _nothing(trace: Trace) -> int | None:
 
 
 _UNKNOWN = {"state": "unknown", "status": "unknown", "billed": "maybe"}
-_WRITTEN = select(attempts.c.attempt_id, attempts.c.generation_id, attempts.c.purchase_idx).where(
-    attempts.c.attempt_id == bindparam("b_attempt")
-)
 _GENERATION = select(generations.c.generation_id, generations.c.run_id, generations.c.skipped).where(
     generations.c.gateway == bindparam("b_gateway"),
     generations.c.request_fingerprint == bindparam("b_fingerprint"),

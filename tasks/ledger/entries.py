@@ -68,7 +68,9 @@ def change(conn: Connection, entry: Entry, values: Mapping[str, Any], *, keep_cl
     move(conn, after.budget_slot, money_of(after) - money_of(entry.trace))
     traces = tuple(after if trace is entry.trace else trace for trace in entry.traces)
     run_id = entry.run_id if keep_claim or _is_in_flight(entry.others) else None
-    write_generation(conn, entry.generation_id, derive(traces), run_id=run_id)
+    derived = derive(traces)
+    if (derived, run_id) != (derive(entry.traces), entry.run_id):
+        write_generation(conn, entry.generation_id, derived, run_id=run_id)
     return replace(entry, trace=after, traces=traces, run_id=run_id)
 
 

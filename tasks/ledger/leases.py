@@ -15,7 +15,17 @@ from typing import Any
 
 from reelsweep.tasks.ledger.records import RunRecord
 from reelsweep.tasks.ledger.schema import runs
-from sqlalchemy import Connection, bindparam, insert, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Float,
+    bindparam,
+    insert,
+    literal_column,
+    select,
+    text,
+    update,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +71,11 @@ def renew(conn: Connection, run_id: str, uptime_s: float, term_s: float) -> bool
 
 def may_send(conn: Connection, run_id: str, uptime_s: float) -> bool:
     """Whether the run is live and its lease has not run out."""
-    row = conn.execute(_RUN, {"b_run": run_id}).one_or_none()
-    return row is not None and row.state == "live" and row.lease_until > _clock_s(conn, uptime_s)
+    statement = _RUN if _counts_uptime(conn) else _RUN_NOW
+    row = conn.execute(statement, {"b_run": run_id}).one_or_none()
+    if row is None or row.state != "live":
+        return False
+    return row.lease_until > (uptime_s if _counts_uptime(conn) else row.clock_s)
 
 
 def end(conn: Connection, run_id: str, now: datetime, exit_code: int, summary: Mapping[str, Any]) -> None:
@@ -108,4 +121,7 @@ _RENEW = (
 _DECLARE = (
     update(runs).where(runs.c.run_id == bindparam("b_run")).values(state="dead", ended_at=bindparam("b_now"))
 )
-_SERVER_CLOCK = text("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS DOUBLE PRECISION)")
+_CLOCK_S = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS DOUBLE PRECISION)"
+_SERVER_CLOCK = text(f"SELECT {_CLOCK_S}")
+_CLOCK: ColumnElement[float] = literal_column(_CLOCK_S, Float())
+_RUN_NOW = _RUN.add_columns(_CLOCK.label("clock_s"))

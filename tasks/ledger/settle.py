@@ -52,7 +52,10 @@ def answer(conn: Connection, attempt_id: str, answer: Answer, now: datetime) -> 
             "tool_calls": choice.tool_calls,
             "finish_reason": choice.finish_reason,
         }
-        _write_result(conn, attempt_id, choice.choice_idx, values)
+        if entry.trace.kind is None:  # nothing is known of its results before its answer
+            _add_result(conn, attempt_id, choice.choice_idx, values)
+        else:
+            _write_result(conn, attempt_id, choice.choice_idx, values)
     values = {"state": state, "status": status, **_outcome_columns(answer, entry.trace, now)}
     if state == "surplus" and _is_paid_already(entry, answer):
         values |= {"billed": "no", **_money_columns(entry.trace, "no", None)}
@@ -230,8 +233,11 @@ def _write_result(conn: Connection, attempt_id: str, choice_idx: int, values: Ma
     known = conn.execute(
         _result_statement(tuple(values)), {"b_attempt": attempt_id, "b_choice": choice_idx, **asked}
     )
-    if known.rowcount:
-        return
+    if not known.rowcount:
+        _add_result(conn, attempt_id, choice_idx, values)
+
+
+def _add_result(conn: Connection, attempt_id: str, choice_idx: int, values: Mapping[str, Any]) -> None:
     row: dict[str, Any] = {"status": "in_progress", "facts": {}, **values}
     conn.execute(insert(results), {"attempt_id": attempt_id, "choice_idx": choice_idx, **row})
 
