@@ -6,14 +6,15 @@ Between `manifesting` (or the command `gallery`) and `tasks.gallery`.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
-from reelsweep.prompts.again import again_command
+from reelsweep.flows.again import Images, command_for
 from reelsweep.prompts.errors import TroubleError
 from reelsweep.tasks.artifacts.probe import Prober
+from reelsweep.tasks.gallery.cells import MAX_ROWS
 from reelsweep.tasks.gallery.posters import draw_posters, missing_posters
 from reelsweep.tasks.gallery.write import write_gallery
 from reelsweep.tasks.ledger.records import Line
@@ -29,7 +30,7 @@ POSTERS_S = 5.0
 def draw(out: Out, lines: Lines, running: bool) -> None:
     """Write the gallery from the tables just published; a Publisher calls it."""
     name = called(out)
-    again = None if running else list_commands(lines(), name)
+    again = None if running else list_commands(lines(), name, lambda sha256: out.find("inputs", sha256))
     write_gallery(out, name=name, again=again, running=running)
 
 
@@ -39,18 +40,13 @@ def called(out: Out) -> str:
     return str(folder.relative_to(here)) if folder.is_relative_to(here) else str(out)
 
 
-def list_commands(lines: Iterable[Line], out: str) -> Mapping[str, str]:
-    """By request fingerprint, the command that makes it again."""
+def list_commands(lines: Iterable[Line], name: str, images: Images) -> Mapping[str, str]:
+    """By request fingerprint, the command that makes it again into a folder beside `name`."""
+    known = {line.plan.request_fingerprint: (line.plan, line.gateway) for line in islice(lines, MAX_ROWS)}
     return {
-        line.plan.request_fingerprint: again_command(
-            json.loads(line.plan.payload),
-            prompt_id=line.plan.prompt_id,
-            output=line.plan.output,
-            gateway=line.gateway,
-            out=out,
-        )
-        for line in lines
-        if len(line.plan.payload) <= MAX_PAYLOAD_CHARS
+        fingerprint: command_for(plan, gateway, name, lambda parent: known[parent][0].payload, images)
+        for fingerprint, (plan, gateway) in known.items()
+        if len(plan.payload) <= MAX_PAYLOAD_CHARS
     }
 
 

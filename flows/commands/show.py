@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json as json_lib
 import sys
-from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
+from reelsweep.flows.again import command_for
 from reelsweep.flows.commands.outs import OpenOut, open_out
 from reelsweep.flows.commands.screen import print_json
 from reelsweep.flows.display import escape_terminal
-from reelsweep.prompts.again import again_command
 from reelsweep.prompts.errors import UsageError
-from reelsweep.prompts.messages import followed_fingerprint, image_hashes
-from reelsweep.prompts.request import Json
 from reelsweep.tasks.ledger.records import AttemptRecord, Line
 
 FINGERPRINT_MIN = 6
@@ -89,34 +85,15 @@ def record_of(opened: OpenOut, line: Line, attempts: list[AttemptRecord]) -> dic
 
 
 def again(opened: OpenOut, line: Line) -> str:
-    """The command that makes exactly this row again, with what it follows and its images."""
-    payload: dict[str, Json] = json_lib.loads(line.plan.payload)
-    earlier = dict(_followed(opened, line.gateway, payload))
-    images = {sha256 for each in (payload, *earlier.values()) for sha256 in image_hashes(_messages(each))}
-    found = {sha256: opened.storage.find("inputs", sha256) for sha256 in images}
-    return again_command(
-        payload,
-        prompt_id=line.plan.prompt_id,
-        output=line.plan.output,
-        gateway=line.gateway,
-        out=str(opened.storage),
-        earlier=earlier,
-        files={sha256: name.rpartition("/")[2] for sha256, name in found.items() if name is not None},
-    )
+    """The command that makes exactly this row again."""
 
+    def payload(fingerprint: str) -> str:
+        return asyncio.run(opened.ledger.payload(line.gateway, fingerprint))
 
-def _followed(
-    opened: OpenOut, gateway: str, payload: Mapping[str, Json]
-) -> Iterator[tuple[str, dict[str, Json]]]:
-    """The requests whose turns it edits, the nearest first, by fingerprint."""
-    while (parent := followed_fingerprint(_messages(payload))) is not None:
-        payload = json_lib.loads(asyncio.run(opened.ledger.payload(gateway, parent)))
-        yield parent, dict(payload)
+    def image(sha256: str) -> str | None:
+        return opened.storage.find("inputs", sha256)
 
-
-def _messages(payload: Mapping[str, Json]) -> list[Json]:
-    messages = payload.get("messages")
-    return messages if isinstance(messages, list) else []
+    return command_for(line.plan, line.gateway, str(opened.storage), payload, image)
 
 
 def _print(record: dict[str, Any]) -> None:

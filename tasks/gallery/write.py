@@ -6,7 +6,8 @@ After `publish`, by whoever holds OUT's manifest. Each file is whole at any mome
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 
 from reelsweep.tasks.artifacts.checklist import DEFAULT_CHECKS, Checks
@@ -42,13 +43,15 @@ def write_gallery(
     facts, columns = read_facts(out), read_sheet(out / "manifest.parquet")
     limit = near_limit(facts)
     alike = find_alike(columns, limit) if columns and not running else Alike([], [], limit)
-    parts: dict[str, bytes] = {} if running else _records(out, again or {})
-    parts[f"{FOLDER}/cells.js"] = call("cells", _sheet(storage, columns, alike, facts, running=running))
-    parts[f"{FOLDER}/gallery.js"] = script().encode()
-    parts[f"{FOLDER}/gallery.css"] = style().encode()
+    sheet = _sheet(storage, columns, alike, facts, running=running)
     html = page(facts, add_up(facts, columns), out=name or str(storage), running=running)
-    parts[PAGE] = html.encode()
-    return [part for part, content in parts.items() if _changed(out / part, content)]
+    parts = chain(
+        () if running else _records(out, again or {}),
+        [(f"{FOLDER}/cells.js", call("cells", sheet))],
+        [(f"{FOLDER}/gallery.js", script().encode()), (f"{FOLDER}/gallery.css", style().encode())],
+        [(PAGE, html.encode())],
+    )
+    return [part for part, content in parts if _changed(out / part, content)]
 
 
 def near_limit(facts: Mapping[str, str]) -> float:
@@ -84,14 +87,13 @@ def _hashes(folder: Path) -> frozenset[str]:
     return frozenset(path.stem for path in folder.glob("[0-9a-f][0-9a-f]/*"))
 
 
-def _records(out: Path, again: Mapping[str, str]) -> dict[str, bytes]:
+def _records(out: Path, again: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
+    """The files of records, one at a time."""
     attempts = read_attempts(out / "attempts.parquet")
-    parts: dict[str, bytes] = {}
     for place, columns in enumerate(read_records(out / "manifest.parquet", RECORDS_PER_FILE)):
         document = records(columns, attempts, again)
         document = {**document, "sections": sections(columns), "meanings": meanings()}
-        parts[f"{FOLDER}/records/{place}.js"] = call("records", place, document)
-    return parts
+        yield f"{FOLDER}/records/{place}.js", call("records", place, document)
 
 
 def _changed(path: Path, content: bytes) -> bool:

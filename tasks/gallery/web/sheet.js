@@ -6,6 +6,8 @@ const HEAD = 36;
 const LABEL = 208;
 const NARROW = 700;
 const TITLE = 58; // height of a row's title where it stands above the row
+const NAME = 28; // height of a row's name
+const PROMPT_LINE = 17.5;
 const OVERSCAN = 400;
 const SHRINK = 0.7; // of a picture's usual width, where all columns then fit
 const GROW = 1.7;
@@ -93,6 +95,7 @@ function rebuild(number) {
   canvas.hidden = !number;
   canvas.style.height = `${geometry.tops.at(-1)}px`;
   canvas.style.setProperty("--tile", `${geometry.height}px`);
+  canvas.style.setProperty("--prompt-lines", geometry.title ? 1 : Math.max(1, Math.floor((geometry.height - NAME) / PROMPT_LINE)));
   canvas.style.width = `${Math.max(view, 2 * margin + label + numPositions(places) * (width + GAP) - GAP)}px`;
   if (state.across) canvas.append(columnHeads());
   main.append(canvas);
