@@ -32,9 +32,9 @@ test: lint ## every check and every test
 docs: .venv/ready ## write the generated parts of README.md
 	@$(BIN)/python tests/conventions/generated.py
 
-picture: .venv/ready ## draw README.jpg from the example's clips
-	@$(BIN)/reelsweep run example: --out runs/sandbox/example
-	@$(BIN)/python tests/picture.py runs/sandbox/example README.jpg
+picture: .venv/ready ## draw README.jpg: the gallery of four prompts with six seeds
+	@$(BIN)/reelsweep run tests/shots.csv --seeds 0-5
+	@$(BIN)/python tests/picture.py runs/sandbox/shots README.jpg
 
 bench: .venv/ready ## the budgets that are measured
 	@$(BIN)/python -m pytest -q -m bench tests

@@ -1,43 +1,40 @@
-"""Draws README.jpg: a contact sheet of the clips that `reelsweep run example:` makes.
+"""Draws README.jpg: the gallery of four prompts with six seeds, as a browser shows it.
 
-python tests/picture.py runs/sandbox/example README.jpg
+python tests/picture.py runs/sandbox/shots README.jpg
 """
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
-import av
-from PIL import Image, ImageDraw
-from reelsweep.tasks.manifest.read import read_manifest
+from playwright.sync_api import FloatRect, ViewportSize, sync_playwright
 
-COLUMNS = 4
-WIDTH, HEIGHT, GAP = 320, 180, 8
-INK, PAPER = (232, 234, 240), (18, 20, 26)
-
-
-def middle_frame(path: Path) -> Image.Image:
-    """The frame in the middle of a clip."""
-    with av.open(str(path)) as clip:
-        frames = [frame.to_image() for frame in clip.decode(video=0)]
-    return frames[len(frames) // 2].resize((WIDTH, HEIGHT))
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+VIEW = ViewportSize(width=1216, height=900)
+SCALE = 1.5
+QUALITY = 82
+READY = "Array.from(document.images).every((image) => image.complete && image.naturalWidth > 0)"
+BOTTOM = "document.querySelector('.canvas').getBoundingClientRect().bottom"
+WIDTH = "document.documentElement.clientWidth"
 
 
 def draw(out: Path, target: Path) -> None:
-    """One cell per clip, in plan order, with its prompt id and seed below."""
-    clips = read_manifest(out).query("status == 'success'").to_dict("records")
-    rows = -(-len(clips) // COLUMNS)
-    cell_height = HEIGHT + 18
-    size = (COLUMNS * (WIDTH + GAP) + GAP, rows * (cell_height + GAP) + GAP)
-    sheet = Image.new("RGB", size, PAPER)
-    pen = ImageDraw.Draw(sheet)
-    for idx, clip in enumerate(clips):
-        left = GAP + idx % COLUMNS * (WIDTH + GAP)
-        top = GAP + idx // COLUMNS * (cell_height + GAP)
-        sheet.paste(middle_frame(Path(clip["file_name"])), (left, top))
-        pen.text((left, top + HEIGHT + 3), f"{clip['prompt_id']}  seed {clip['seed']}", fill=INK)
-    sheet.save(target, quality=86, optimize=True)
+    """The page from its head to its last row, in the light theme."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        sys.exit("A browser is needed: apt-get install chromium")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        page = chromium.new_page(viewport=VIEW, device_scale_factor=SCALE, color_scheme="light")
+        page.goto((out / "index.html").resolve().as_uri())
+        page.wait_for_selector(".tile img")
+        while not page.evaluate(READY):
+            page.wait_for_timeout(50)
+        whole = FloatRect(x=0, y=0, width=page.evaluate(WIDTH), height=page.evaluate(BOTTOM) + 8)
+        page.screenshot(path=target, type="jpeg", quality=QUALITY, clip=whole)
+        chromium.close()
 
 
 if __name__ == "__main__":

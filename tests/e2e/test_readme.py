@@ -81,9 +81,13 @@ def test_a_dataset_is_handed_over(project: Path, folder: Path) -> None:
 
 @pytest.mark.xdist_group("readme")
 def test_a_table_of_ones_own_grows(project: Path, folder: Path) -> None:
-    """Two prompts times three seeds, then a seed more: eight clips in all."""
+    """Two prompts times three seeds, then a seed more: eight clips in all, and a gallery of them."""
     run(folder, blocks(project)["own"], BASH)
     assert len(list((folder / "runs/sandbox/mine/videos").glob("*/*.mp4"))) == 8
+    page = folder / "runs/sandbox/mine/index.html"
+    assert run(folder, blocks(project)["gallery"], BASH).strip() == page.as_uri()
+    assert "<title>mine · Reelsweep</title>" in page.read_text()
+    assert len(list((folder / "runs/sandbox/mine/gallery/posters").glob("*/*.jpg"))) == 8
 
 
 @pytest.mark.xdist_group("readme")
