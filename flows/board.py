@@ -54,24 +54,14 @@ class Board:
         if failures:
             await self._tell(acreate_table_artifact(failure_table(failures), key="reelsweep-failures"))
         if not self._gone:
-            _emit("reelsweep.run.finished", summary)
+            _emit("reelsweep.run.finished", summary.run_id, summary.out, summary.model_dump())
             if summary.stop_reason == "budget":
-                _emit("reelsweep.budget.exhausted", summary)
+                _emit("reelsweep.budget.exhausted", summary.run_id, summary.out, summary.model_dump())
 
-    def changed(self, run_id: str, gateway: str, change: Change) -> None:
-        """The event of another stratum."""
+    def changed(self, run_id: str, out: str, gateway: str, change: Change) -> None:
+        """The event of a result from another stratum than the first."""
         if not self._gone:
-            emit_event(
-                "reelsweep.fingerprint.changed",
-                resource={"prefect.resource.id": f"reelsweep.run.{run_id}"},
-                payload={
-                    "gateway": gateway,
-                    "model": change.model,
-                    "first": str(change.first),
-                    "now": str(change.now),
-                    "strata": change.num_seen,
-                },
-            )
+            _emit("reelsweep.fingerprint.changed", run_id, out, change_payload(gateway, change))
 
     async def _show(self, progress: Progress) -> None:
         ended = progress.done + progress.failed + progress.refused + progress.unknown
@@ -94,14 +84,25 @@ class Board:
             self._gone = True
 
 
-def _emit(event: str, summary: RunSummary) -> None:
+def _emit(event: str, run_id: str, out: str, payload: dict[str, Any]) -> None:
     """An event about this run; Prefect adds flow run and deployment, which automations can infer from it."""
     resource = {
-        "prefect.resource.id": f"reelsweep.run.{summary.run_id}",
-        "prefect.resource.name": Path(summary.out).name,
-        "reelsweep.out": summary.out,
+        "prefect.resource.id": f"reelsweep.run.{run_id}",
+        "prefect.resource.name": Path(out).name,
+        "reelsweep.out": out,
     }
-    emit_event(event, resource=resource, payload=summary.model_dump())
+    emit_event(event, resource=resource, payload=payload)
+
+
+def change_payload(gateway: str, change: Change) -> dict[str, Any]:
+    """What an automation may say about a change of the gateway."""
+    return {
+        "gateway": gateway,
+        "model": change.model,
+        "first": str(change.first),
+        "now": str(change.now),
+        "strata": change.num_seen,
+    }
 
 
 def line(summary: RunSummary) -> str:

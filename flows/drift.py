@@ -58,7 +58,7 @@ class Drift:
 
     async def _ask(self, change: Change) -> None:
         """Nothing new is sent meanwhile."""
-        if not await ask_person(f"{describe(change)} Go on?"):
+        if not await ask_person("Go on with the changed gateway?"):
             self.context.stop(stop_of(change))
         self.context.paused = None
 

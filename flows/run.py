@@ -80,7 +80,7 @@ async def run_to_summary(prepared: Prepared) -> RunSummary:
         drift = Drift(
             context=run.context,
             policy=prepared.options.on_drift,
-            emit=lambda change: board.changed(run.run_id, prepared.gateway, change),
+            emit=lambda change: board.changed(run.run_id, str(prepared.storage), prepared.gateway, change),
         )
         run.context.on_change = drift.on_change
         async with watch(tracker, manifesting, board), reconciling(run):
