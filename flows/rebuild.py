@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from reelsweep.flows.places import demand_ledger
 from reelsweep.flows.planned import key_of
 from reelsweep.flows.reconcile import spec_of
 from reelsweep.prompts.errors import OutError
@@ -24,6 +25,8 @@ from reelsweep.tasks.manifest.beside import sync_folder
 from reelsweep.tasks.manifest.outfile import OutFacts, read_out, write_out
 from reelsweep.tasks.manifest.read import read_facts
 from reelsweep.tasks.manifest.restore import OldGeneration, OldOut, read_old_out
+from reelsweep.tasks.manifest.write import PARQUET
+from reelsweep.tasks.storage.out import Out
 
 LOST = "the ledger was lost while a run was at work: this row may have been sent after the last record of it"
 _BESIDE = ("-wal", "-shm", "-journal")
@@ -41,33 +44,36 @@ class Rebuilt:
     """Clips that are not there whole any more."""
 
 
-def rebuild(out: Path, ledger_url: str | None = None, price: Price | None = None) -> Rebuilt:
-    """Fill a new ledger from the files of `out`. Raises OutError where there is one, or nothing to read.
+def rebuild(storage: Out, ledger_url: str | None = None, price: Price | None = None) -> Rebuilt:
+    """Fill a new ledger from the files of an OUT. Raises OutError where there is one, or nothing to read.
 
     What may have been sent is reserved at `price`; without one, at the dearest that the files know of.
     """
-    facts = read_out(out)
+    facts = read_out(storage)
     if facts is None:
-        raise OutError(f"{out} is no output folder of Reelsweep.", "Name one, such as runs/sandbox/example.")
-    path = out / "ledger.db"
+        raise OutError(f"{storage} is no output of Reelsweep.", "Name one, such as runs/sandbox/example.")
+    demand_ledger(storage, ledger_url)
+    path = storage.desk / "ledger.db"
     if ledger_url is None and path.exists():
         raise OutError(
-            f"{out} has a ledger.", f"If it is damaged, move {path.name} away and rebuild; else just run."
+            f"{storage} has a ledger.", f"If it is damaged, move {path.name} away and rebuild; else just run."
         )
-    old = read_old_out(out, key_of)
-    old_ledger_id = read_facts(out).get("ledger_id", facts.ledger_id)
+    storage.begin()
+    storage.bring(PARQUET)
+    old = read_old_out(storage, key_of)
+    old_ledger_id = read_facts(storage.desk).get("ledger_id", facts.ledger_id)
     doubts = _Doubts(
         old_ledger_id=old_ledger_id, now=datetime.now(UTC), price=price, dearest=_dearest_musd(old)
     )
     if ledger_url is not None:
-        return _fill(ledger_url, out, facts, old, doubts)
+        return _fill(ledger_url, storage, facts, old, doubts)
     beside = path.with_name("ledger.db.rebuilding")
     _clear(beside)
-    done = _fill(f"sqlite:///{beside.absolute()}", out, facts, old, doubts)
+    done = _fill(f"sqlite:///{beside.absolute()}", storage, facts, old, doubts)
     _move_remains(path)
     beside.replace(path)
     _clear(beside)
-    sync_folder(out)
+    sync_folder(storage.desk)
     return done
 
 
@@ -93,11 +99,11 @@ def _dearest_musd(old: OldOut) -> int | None:
     return max((amount for amount in amounts if amount is not None), default=None)
 
 
-def _fill(url: str, out: Path, facts: OutFacts, old: OldOut, doubts: _Doubts) -> Rebuilt:
+def _fill(url: str, storage: Out, facts: OutFacts, old: OldOut, doubts: _Doubts) -> Rebuilt:
     ledger = Ledger.open(url)
     try:
         done = asyncio.run(_refill(ledger, facts, old, doubts))
-        write_out(out, facts.model_copy(update={"ledger_id": ledger.ledger_id}))
+        write_out(storage, facts.model_copy(update={"ledger_id": ledger.ledger_id}))
     finally:
         ledger.close()
     return done

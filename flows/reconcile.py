@@ -166,6 +166,7 @@ async def reconcile_out(
         host=socket.gethostname(),
         pid=os.getpid(),
     )
+    await asyncio.to_thread(out.begin)
     await ledger.start_run(record)
     prober = Prober()
     context = RunContext(

@@ -166,6 +166,7 @@ async def open_run(prepared: Prepared) -> AsyncGenerator[OpenRun]:
         prober = Prober()
         stack.callback(prober.close)
         context = _context(prepared, run_id, facts, ledger, store, prober)
+        prepared.storage.report_to(lambda text: context.on_note(text))
         stack.push_async_callback(context.aclose)
         CONTEXTS[run_id] = context
         stack.callback(CONTEXTS.pop, run_id, None)

@@ -19,7 +19,7 @@ from reelsweep.flows.commands.screen import print_json
 from reelsweep.flows.display import escape_terminal
 from reelsweep.flows.gallery import draw
 from reelsweep.flows.options import DEFAULT_KEY_ENV, RunOptions
-from reelsweep.flows.places import only_writer
+from reelsweep.flows.places import find_out, only_writer
 from reelsweep.flows.rebuild import rebuild as rebuild_ledger
 from reelsweep.flows.reconcile import Reconciled, reconcile_out
 from reelsweep.flows.seeds import seed_honoured
@@ -110,7 +110,7 @@ def _by_bill(out: str, ledger: str | None, path: Path, named: Mapping[Meaning, s
 
 
 def _rebuild(out: str, ledger: str | None, price: Price | None, *, as_json: bool) -> int:
-    done = rebuild_ledger(Path(out), ledger, price)
+    done = rebuild_ledger(find_out(out), ledger, price)
     with open_out(out, ledger) as opened:
         _publish(opened)
         left = asyncio.run(opened.ledger.tally(opened.facts.out_id)).counts.get("unknown", 0)

@@ -18,7 +18,6 @@ from typing import Any
 
 import pyarrow.parquet as pq
 from reelsweep.prompts.errors import OutError
-from reelsweep.tasks.artifacts.disk import sha256_of
 from reelsweep.tasks.ledger.records import (
     FINAL,
     AttemptRecord,
@@ -29,6 +28,7 @@ from reelsweep.tasks.ledger.records import (
 from reelsweep.tasks.ledger.standing import RETRYABLE
 from reelsweep.tasks.manifest.columns import META
 from reelsweep.tasks.manifest.rows import FACTS
+from reelsweep.tasks.storage.out import Out
 
 _RESULT = (
     *("choice_idx", "file_name", "sha256", "size_bytes", "mime_type", "text", "tool_calls"),
@@ -76,11 +76,12 @@ class OldOut:
     """Successes whose clip is not there whole."""
 
 
-def read_old_out(out: Path, row_key: Callable[[PlanRow, int], str]) -> OldOut:
+def read_old_out(storage: Out, row_key: Callable[[PlanRow, int], str]) -> OldOut:
     """Everything that `out` tells. `row_key` names the first, second, … row that asks so, as the plan does.
 
     Raises OutError when a file is missing or cannot be read.
     """
+    out = storage.desk
     places = {row["row_key"]: row for row in _rows(out / "plan.parquet")}
     lines: dict[str, list[Row]] = {}
     plans: dict[tuple[bool, str, str], list[PlanRow]] = defaultdict(list)
@@ -94,7 +95,7 @@ def read_old_out(out: Path, row_key: Callable[[PlanRow, int], str]) -> OldOut:
     attempts: dict[Generation, list[Row]] = defaultdict(list)
     for row in _rows(out / "attempts.parquet"):
         attempts[row["gateway"], row["request_fingerprint"]].append(row)
-    clips = _Clips(out)
+    clips = _Clips(storage)
     return OldOut(
         plans=[
             OldPlan(gateway=gateway, plan_hash=plan_hash, in_plan=in_plan, rows=rows)
@@ -106,18 +107,17 @@ def read_old_out(out: Path, row_key: Callable[[PlanRow, int], str]) -> OldOut:
 
 
 class _Clips:
-    """The stored clips, each hashed once."""
+    """The stored clips, each looked at once."""
 
-    def __init__(self, out: Path) -> None:
-        self._out = out
+    def __init__(self, storage: Out) -> None:
+        self._storage = storage
         self._whole: dict[str, bool] = {}
         self.num_broken = 0
 
     def is_whole(self, row: Row) -> bool:
         name = row["file_name"]
         if name not in self._whole:
-            path = self._out / name
-            self._whole[name] = path.is_file() and sha256_of(path) == row["sha256"]
+            self._whole[name] = self._storage.is_whole(name, row["sha256"], row["size_bytes"])
             self.num_broken += not self._whole[name]
         return self._whole[name]
 

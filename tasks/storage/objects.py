@@ -68,10 +68,11 @@ class Objects:
         """What tells one state of an object from another; None without one."""
         return self._ask("look at", name, lambda: self._tag(name))
 
-    def names(self, folder: str) -> list[str]:
-        """The names of the objects in a folder, relative to the URL."""
-        found = self._ask("list", folder, lambda: self._files.ls(self._key(folder), detail=False))
-        return sorted(f"{folder}/{str(path).rpartition('/')[2]}" for path in found or ())
+    def sizes(self, folder: str) -> dict[str, int]:
+        """The objects in a folder: names relative to the URL, sizes in bytes."""
+        found = self._ask("list", folder, lambda: self._files.ls(self._key(folder), detail=True))
+        files = (entry for entry in found or () if entry["type"] == "file")
+        return {f"{folder}/{entry['name'].rpartition('/')[2]}": int(entry["size"]) for entry in files}
 
     def walk(self) -> dict[str, int]:
         """Every object below, in order of their names, and its size in bytes."""

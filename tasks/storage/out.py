@@ -55,6 +55,10 @@ class Out(Protocol):
         """Whether the clip of a success is there, as cheaply as can be told."""
         ...
 
+    def is_whole(self, name: str, sha256: str, size_bytes: int | None) -> bool:
+        """Whether the clip of this name is there with these bytes, as far as that costs no download."""
+        ...
+
     def find(self, folder: str, stem: str) -> str | None:
         """The name of the file in `folder` whose name without suffix is `stem`."""
         ...
@@ -85,6 +89,10 @@ class Out(Protocol):
 
     async def off_loop(self, blocking: Callable[[], T]) -> T:
         """What `blocking` returns, run where waiting disturbs nobody."""
+        ...
+
+    def report_to(self, on_note: Callable[[str], None]) -> None:
+        """Tell a person, from any thread, what is waited for."""
         ...
 
     def give_up(self) -> None:
@@ -144,6 +152,11 @@ class FolderOut:
 
     has_clip = has
 
+    def is_whole(self, name: str, sha256: str, size_bytes: int | None) -> bool:  # noqa: ARG002 - hashed
+        """Whether the file has this hash."""
+        path = self._folder / name
+        return path.is_file() and sha256_of(path) == sha256
+
     def find(self, folder: str, stem: str) -> str | None:
         """The first of the files with this stem."""
         names = sorted(path for path in (self._folder / folder).glob(f"{stem}.*") if path.is_file())
@@ -183,6 +196,9 @@ class FolderOut:
     async def off_loop(self, blocking: Callable[[], T]) -> T:
         """In one of the loop's own threads."""
         return await asyncio.to_thread(blocking)
+
+    def report_to(self, on_note: Callable[[str], None]) -> None:
+        """Nothing is waited for."""
 
     def give_up(self) -> None:
         """Nothing is repeated."""

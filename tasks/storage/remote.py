@@ -64,6 +64,8 @@ class RemoteOut:
         """Files that stay on the desk → (time of change, size) when they were handed over."""
         self._tags: dict[str, tuple[int, str]] = {}
         """Objects that are brought → what they were when the desk had the same."""
+        self._listed: dict[str, dict[str, int]] = {}
+        """Folders of clips → sizes, as they were when first asked for."""
 
     def __str__(self) -> str:
         return str(self.objects)
@@ -109,10 +111,17 @@ class RemoteOut:
         """A clip was confirmed before its row became a success."""
         return True
 
+    def is_whole(self, name: str, sha256: str, size_bytes: int | None) -> bool:
+        """Whether the object has this size; its bytes were checked when it was put under its hash."""
+        folder = name.rpartition("/")[0]
+        if folder not in self._listed:
+            self._listed[folder] = self.objects.sizes(folder)
+        return sha256 in name and self._listed[folder].get(name, -1) == size_bytes
+
     def find(self, folder: str, stem: str) -> str | None:
         """On the desk or in the bucket."""
         found = self._folder.find(folder, stem)
-        names = [] if found else self.objects.names(folder)
+        names = () if found else self.objects.sizes(folder)
         return found or next((name for name in names if name.startswith(f"{folder}/{stem}.")), None)
 
     def fetch(self, name: str) -> Path:
@@ -171,6 +180,10 @@ class RemoteOut:
     async def off_loop(self, blocking: Callable[[], T]) -> T:
         """In a thread for uploads: so many at a time, and none of the loop's own is held."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, blocking)
+
+    def report_to(self, on_note: Callable[[str], None]) -> None:
+        """Outages and their ends."""
+        self.objects.on_note = on_note
 
     def give_up(self) -> None:
         """What is on the desk stays there for the next run."""

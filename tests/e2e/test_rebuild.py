@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from reelsweep.flows.commands import reconcile as command
+from reelsweep.flows.places import find_out
 from reelsweep.flows.rebuild import rebuild
 from reelsweep.prompts.errors import OutError
 from reelsweep.tasks.ledger.ledger import Ledger
@@ -140,11 +141,11 @@ async def test_a_ledger_that_is_there_is_not_replaced(make: Callable[..., Any], 
     out = tmp_path / "out"
     await make(pd.DataFrame({"prompt": ["one"]}))
     with pytest.raises(OutError, match="has a ledger"):
-        rebuild(out)
+        rebuild(find_out(out))
     lose(out)
     (out / "manifest.parquet").unlink()
     with pytest.raises(OutError, match="nothing to fill a ledger from"):
-        rebuild(out)
+        rebuild(find_out(out))
     assert not (out / "ledger.db").exists()
 
 

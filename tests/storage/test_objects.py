@@ -55,7 +55,7 @@ def test_what_is_put_is_there_whole_with_its_type_and_its_checksum(bucket, file:
 def test_what_is_not_there_is_none_and_no_trouble(bucket, tmp_path: Path) -> None:
     """A missing object and an empty folder are answers."""
     place = Objects(bucket.url)
-    assert (place.read("x"), place.tag("x"), place.names("videos")) == (None, None, [])
+    assert (place.read("x"), place.tag("x"), place.sizes("videos")) == (None, None, {})
     assert not place.fetch("x", tmp_path / "x")
 
 
@@ -151,5 +151,5 @@ def test_another_file_system_of_fsspec_does_as_well(scheme: str, file: Path) -> 
     place.put(file, "videos/clip.mp4", SHA)
     place.write("reelsweep.json", b"{}")
     assert place.read("videos/clip.mp4") == CLIP
-    assert place.names("videos") == ["videos/clip.mp4"]
+    assert place.sizes("videos") == {"videos/clip.mp4": len(CLIP)}
     assert not place.create("reelsweep.json", b"other")

@@ -80,7 +80,9 @@ def test_rows_with_the_same_bytes_share_a_file(out: RemoteOut) -> None:
     for attempt_id in ("0192", "0193"):
         store.place(downloaded(store, attempt_id), SHA, ".mp4")
     out._upload(NAME, SHA)
-    assert out.objects.names(f"videos/{SHA[:2]}") == [NAME]
+    assert out.objects.sizes(f"videos/{SHA[:2]}") == {NAME: len(CLIP)}
+    assert out.is_whole(NAME, SHA, len(CLIP))
+    assert not out.is_whole(NAME, SHA, 1)
 
 
 def test_what_is_on_neither_side_is_trouble(out: RemoteOut) -> None:
