@@ -33,16 +33,6 @@ def find_out(named: str | Path) -> Out:
     return FolderOut(Path(text.removeprefix("file://")).absolute())
 
 
-def folder_of(named: str | Path, verb: str) -> Path:
-    """The folder of this name, for what reads clips from a disk. Raises OutError for a URL."""
-    if is_remote(str(named)):
-        raise OutError(
-            f"{named} is not on this machine, and `{verb}` reads clips from a folder.",
-            f"Copy it, then {verb} the copy: aws s3 sync {named} FOLDER.",
-        )
-    return Path(named)
-
-
 def demand_ledger(out: Out, ledger: str | None) -> None:
     """A remote OUT has no ledger in it. Raises SettingsError."""
     if ledger is None and not isinstance(out, FolderOut):

@@ -254,7 +254,7 @@ async def test_evidence_and_commands_follow_the_results_into_the_bucket(
     ledger: str,
     write_table: Callable[..., Path],
 ) -> None:
-    """A transcript is uploaded and read again from there; status, show and reconcile work on the URL."""
+    """A transcript is uploaded and found there; status, show and a ledger made anew work on the URL."""
     table = write_table([{"prompt": "[[fault=cut]]", "prompt_id": "lost"}])
     out = f"{bucket.url}/out"
     summary = await make(table, out=out, ledger=ledger)
@@ -265,5 +265,8 @@ async def test_evidence_and_commands_follow_the_results_into_the_bucket(
     status = reelsweep("status", out, "--ledger", ledger, "--json").json
     assert status["counts"] == {"unknown": 1}
     assert reelsweep("status", out).code == 2
-    shown = reelsweep("show", out, "lost", "--ledger", ledger, "--json").json
+    rebuilt = reelsweep("reconcile", out, "--rebuild", "--ledger", f"{ledger}.new", "--json").json
+    assert (rebuilt["rows"], rebuilt["attempts"], rebuilt["unknown"]) == (1, 1, 1)
+    assert "belongs to another ledger" in reelsweep("status", out, "--ledger", ledger).err
+    shown = reelsweep("show", out, "lost", "--ledger", f"{ledger}.new", "--json").json
     assert shown["rows"][0]["transcripts"] == [transcript]
