@@ -181,6 +181,15 @@ async def test_a_chain_ends_where_its_parent_ends(make: Callable[..., Any]) -> N
     assert summary.posts == 1
 
 
+async def test_a_child_waits_for_a_run_that_makes_its_parent(make: Callable[..., Any]) -> None:
+    """A run that makes only the child leaves it for later, and says that something is left."""
+    table = pd.DataFrame({"prompt_id": ["b", "a"], "follows": ["a", None], "prompt": ["at night", "a kite"]})
+    first = await make(table, limit=1)
+    later = await make(table)
+    assert (first.counts, first.posts, first.exit_code) == ({"planned": 2}, 0, 1)
+    assert (later.counts, later.posts, later.exit_code) == ({"success": 2}, 2, 0)
+
+
 async def test_three_edits_of_the_sandbox_are_three_clips(make: Callable[..., Any]) -> None:
     """The sandbox takes a chain too; running it again buys nothing."""
     table = pd.DataFrame(
