@@ -25,6 +25,7 @@ from reelsweep.flows.options import RunOptions
 from reelsweep.flows.prepare import MANIFEST, Prepared, prepare
 from reelsweep.flows.progress import DISPLAY, Tracker, watch
 from reelsweep.flows.reconcile import reconciling
+from reelsweep.flows.selected import selected
 from reelsweep.flows.session import OpenRun, open_run
 from reelsweep.flows.signals import Drain, default_drain_s, draining
 from reelsweep.flows.summary import RunStopped, RunSummary, exit_code
@@ -89,9 +90,11 @@ async def run_to_summary(prepared: Prepared) -> RunSummary:
         await run.context.ledger.cut(run.run_id)
         tally = await run.context.ledger.tally(run.context.out_id, run.run_id)
         await manifesting.rest()
-        await manifesting.publish()
+        published = await manifesting.publish()
         strata = await run.context.ledger.strata(run.context.out_id, prepared.gateway)
-        summary = _summary(run, tracker, tally, strata, started)
+        summary = _summary(run, tracker, tally, strata, started).model_copy(
+            update=selected(published.selection, run.acceptance)
+        )
         await run.context.ledger.end_run(
             run.run_id, exit_code=summary.exit_code, summary=summary.model_dump()
         )

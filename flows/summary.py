@@ -53,6 +53,14 @@ class RunSummary(BaseModel):
     """The same in one word."""
     strata: dict[str, dict[str, int]] = {}
     """Results of this OUT by model asked for and stratum, `served_model@system_fingerprint`."""
+    accepted: int = 0
+    """Rows of the latest plan that are successes and passed the content checks."""
+    rejected: dict[str, int] = {}
+    """Successes that did not, by the first check they failed."""
+    acceptance: dict[str, tuple[int, int]] = {}
+    """With `accept`: accepted rows and rows made, of the prompts with the smallest share of accepted ones."""
+    num_short: int | None = None
+    """With `accept`: prompts and combinations that have fewer accepted generations than were wanted."""
     changes: Changes | None = None
     """None where this OUT had no plan before."""
 

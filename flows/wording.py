@@ -20,6 +20,8 @@ REMEDIES: Mapping[str, str] = {
 """What to do about rows that ended so."""
 
 
+MOST_PROMPTS = 4
+"""Prompts that are named because few of their clips are accepted; likewise."""
 MOST_STRATA = 6
 """Strata that are named at the end of a run; the summary's JSON has all."""
 
@@ -87,11 +89,12 @@ def describe_line(progress: Progress) -> str:
 def describe_summary(summary: RunSummary) -> list[tuple[str, str]]:
     """The end of a run as rows of a small table: counts, cost, where things are."""
     counts = ", ".join(f"{number} {status}" for status, number in summary.counts.items() if number)
-    made_by = describe_strata(summary)
+    made_by, selected = describe_strata(summary), describe_selection(summary)
     cost = "no price known" if summary.cost_usd is None else f"{describe_usd(summary.cost_usd)} settled"
     rows = [
         ("rows", counts or "none"),
         ("sent", f"{summary.posts} POSTs in {describe_duration(summary.elapsed_s)}; {cost}"),
+        *([("accepted", selected)] if selected else []),
         *([("made by", made_by)] if made_by else []),
         ("manifest", summary.manifest),
         ("look at it", f"{summary.out.rstrip('/')}/index.html"),
@@ -101,6 +104,20 @@ def describe_summary(summary: RunSummary) -> list[tuple[str, str]]:
     if summary.stopped:
         rows.insert(0, ("stopped", summary.stopped))
     return rows
+
+
+def describe_selection(summary: RunSummary) -> str:
+    """What the content checks made of the clips; empty where nothing was rejected and nothing wanted."""
+    if not summary.rejected and summary.num_short is None:
+        return ""
+    text = f"{summary.accepted} of {summary.accepted + sum(summary.rejected.values())} clips"
+    if summary.rejected:
+        reasons = ", ".join(f"{number} {check}" for check, number in summary.rejected.items())
+        text += f"; rejected: {reasons}"
+    if summary.num_short:
+        lowest = [f"{name} {share[0]} of {share[1]}" for name, share in summary.acceptance.items()]
+        text += f"; {summary.num_short} prompts are short: {', '.join(lowest[:MOST_PROMPTS])}"
+    return text
 
 
 def describe_strata(summary: RunSummary) -> str:

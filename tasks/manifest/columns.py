@@ -50,6 +50,12 @@ MANIFEST: tuple[Column, ...] = (
     ),
     Column("sample_idx", INTEGER, "which of several results of one request", "from 0", nullable=False),
     Column("choice_idx", INTEGER, "which of the `n` choices of one answer", "from 0", nullable=False),
+    Column(
+        "candidate_idx",
+        INTEGER,
+        "which generation of its prompt and parameters, over seeds and samples; null outside the latest plan",
+        "from 0",
+    ),
     Column("in_plan", BOOLEAN, "the latest plan still asks for the row", nullable=False),
     Column("shared", BOOLEAN, "another row asks for the same, and it was bought once", nullable=False),
     Column(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from reelsweep.tasks.ledger.records import Line, ManifestStatus
 from reelsweep.tasks.manifest.rows import Row
+from reelsweep.tasks.manifest.selection import Selection
 
 
 class Totals:
@@ -16,7 +17,7 @@ class Totals:
         self.num_rows = 0
         self.counts: Counter[ManifestStatus] = Counter()
         self.counts_in_plan: Counter[ManifestStatus] = Counter()
-        self.num_accepted = 0
+        self.selection = Selection()
         self.cost_musd = 0
         self.reserved_musd = 0
 
@@ -29,15 +30,16 @@ class Totals:
         """Count one row of the manifest."""
         self.num_rows += 1
         self.counts[row["status"]] += 1
-        self.num_accepted += bool(row.get("accepted"))
+        self.selection.add(row)
         if row["in_plan"]:
             self.counts_in_plan[row["status"]] += 1
 
     def facts(self) -> Mapping[str, str]:
         """The totals for the key-value metadata."""
         counts = {f"count_{status}": str(count) for status, count in sorted(self.counts.items())}
+        accepted = {"accepted": str(self.selection.num_accepted)}
         money = {"cost_usd": _dollars(self.cost_musd), "reserved_usd": _dollars(self.reserved_musd)}
-        return {"rows": str(self.num_rows), **counts, "accepted": str(self.num_accepted), **money}
+        return {"rows": str(self.num_rows), **counts, **accepted, **money}
 
 
 def _dollars(musd: int) -> str:

@@ -7,12 +7,11 @@ before it only when it passes all other checks, so that nothing is rejected for 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from reelsweep.tasks.artifacts.checklist import Checks
-from reelsweep.tasks.artifacts.checks import CHECK, CHECKS
+from reelsweep.tasks.artifacts.checks import CHECK
 from reelsweep.tasks.artifacts.duplicates import Originals
 from reelsweep.tasks.artifacts.phash import HEX_PER_FRAME, NUM_FRAMES, distance
 from reelsweep.tasks.manifest.rows import Row
@@ -46,11 +45,11 @@ class Verdicts:
     """Judges rows in the order of the manifest; the earlier of two that look alike is kept."""
 
     checks: Checks
-    rejected: Counter[str] = field(default_factory=Counter[str])
-    """Rows by the first check they failed."""
     _originals: Originals | None = field(init=False)
     _named: dict[int, _Original] = field(default_factory=dict[int, _Original])
     _num_seen: int = 0
+    _asked: tuple[str, str, str] | None = None
+    _candidate_idx: int = -1
 
     def __post_init__(self) -> None:
         limit = self.checks.limits.get(NEAR_DUPLICATE)
@@ -72,11 +71,20 @@ class Verdicts:
         if self._originals is not None:
             self._compare(self._originals, rows)
         for row in rows:
+            self._number(row)
             if row["status"] == "success":
-                failed = [check.name for check in CHECKS if row.get(CHECK + check.name) is False]
-                row["accepted"] = not failed
-                self.rejected.update(failed[:1])
+                row["accepted"] = not row.get("reject_reason")
         return rows
+
+    def _number(self, row: Row) -> None:
+        """The candidates of one prompt under one set of parameters stand together in the plan."""
+        if not row["in_plan"]:
+            return
+        asked = row["prompt_id"], row["model"], row["params"]
+        if asked != self._asked:
+            self._asked, self._candidate_idx = asked, -1
+        self._candidate_idx += row["choice_idx"] == 0
+        row["candidate_idx"] = self._candidate_idx
 
     def _compare(self, originals: Originals, rows: Sequence[Row]) -> None:
         phashes = [_comparable(row) for row in rows]

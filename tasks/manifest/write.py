@@ -17,6 +17,7 @@ from reelsweep.tasks.manifest.beside import beside, in_trouble, replace_durably,
 from reelsweep.tasks.manifest.columns import ATTEMPTS, MANIFEST, PLAN
 from reelsweep.tasks.manifest.metadata import write_metadata
 from reelsweep.tasks.manifest.rows import Row, SeedHonoured, attempt_row, manifest_rows, plan_row
+from reelsweep.tasks.manifest.selection import Selection
 from reelsweep.tasks.manifest.settle import SETTLE_S, settle
 from reelsweep.tasks.manifest.sink import Sink
 from reelsweep.tasks.manifest.totals import Totals
@@ -38,6 +39,7 @@ class Published:
     """Of them, those the latest plan asks for."""
     cost_musd: int
     reserved_musd: int
+    selection: Selection
 
 
 def publish(
@@ -74,6 +76,7 @@ def publish(
         counts_in_plan=dict(totals.counts_in_plan),
         cost_musd=totals.cost_musd,
         reserved_musd=totals.reserved_musd,
+        selection=totals.selection,
     )
 
 

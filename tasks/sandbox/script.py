@@ -98,12 +98,17 @@ def choose_faults(
     drawn = (
         Fault.model_validate(rate.model_dump(exclude={"rate"}))
         for idx, rate in enumerate(script.rates)
-        if draw_share(script.fault_seed, idx, body_sha256, earlier) < rate.rate
+        if draw_share(script.fault_seed, idx, body_sha256, _draw(rate, earlier)) < rate.rate
     )
     faults = (*asked, *((listed,) if listed else ()), *drawn)
     return tuple(
         fault for fault in faults if fault.kind.stage in ("status", "download") or fault.applies(earlier)
     )
+
+
+def _draw(rate: FaultRate, earlier: int) -> int:
+    """Which draw counts: a clip shows the same whenever it is asked for, all else may change by call."""
+    return 0 if rate.kind.stage == "clip" else earlier
 
 
 def draw_share(*of: object) -> float:

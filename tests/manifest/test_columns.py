@@ -9,7 +9,7 @@ from reelsweep.tasks.ledger.records import AttemptRecord
 from reelsweep.tasks.manifest.columns import ATTEMPTS, MANIFEST, METADATA, PLAN, Column, markdown_table
 
 CONTRACT = """
-run_id prompt_id sample_idx choice_idx in_plan shared request_fingerprint gateway output model
+run_id prompt_id sample_idx choice_idx candidate_idx in_plan shared request_fingerprint gateway output model
 served_model prompt messages seed seed_honoured size_asked seconds_asked params status refused_at
 error_type error_code error_message finish_reason system_fingerprint stratum gateway_task_id text tool_calls
 file_name sha256 size_bytes mime_type width height duration_s fps num_frames codec has_audio
