@@ -71,6 +71,15 @@ def test_the_queries_work(project: Path, folder: Path) -> None:
 
 @pytest.mark.xdist_group("readme")
 @pytest.mark.usefixtures("first_minute")
+def test_clips_are_made_again(project: Path, folder: Path) -> None:
+    """The sandbox honours seeds, and what is made again comes back bit by bit."""
+    out = run(folder, blocks(project)["again"], BASH)
+    assert "seed honoured\n  d(A, A') = 0.000, d(A, B) = 0.469\n" in out
+    assert "  bit-identical       4    51% to 100%\n" in out
+
+
+@pytest.mark.xdist_group("readme")
+@pytest.mark.usefixtures("first_minute")
 def test_a_dataset_is_handed_over(project: Path, folder: Path) -> None:
     """Verified, exported, verified again, and loaded with one line."""
     out = run(folder, blocks(project)["dataset"], BASH)
