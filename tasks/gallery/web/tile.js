@@ -15,7 +15,7 @@ function makeTile(clip) {
   fill(tile);
   const marks = marksOf(clip);
   if (marks.length) tile.stage.append(markList(marks));
-  if (places.caption) element.append(make("p", "caption", captionOf(clip)));
+  if (places.caption) element.append(make("p", "caption", captionOf(clip), { title: table.at("prompt", clip) ?? "" }));
   return tile;
 }
 
