@@ -15,11 +15,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from reelsweep.flows.acceptance import Acceptance
 from reelsweep.flows.grid import Grid, grid_of
 from reelsweep.flows.models import listed_models, model_warnings
 from reelsweep.flows.prepare import Prepared
 from reelsweep.flows.replay import replayable
 from reelsweep.flows.seeds import PlannedSeeds, planned_seeds
+from reelsweep.flows.topup import acceptance_of, choose
 from reelsweep.prompts.plan import Plan
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.ledger.records import Standing
@@ -50,6 +52,8 @@ class Preview:
     made_elsewhere: int
     """Rows whose request is paid for at another gateway of this ledger."""
     to_make: int
+    spare: int
+    """Fresh candidates that are made beside them, should all others be rejected (`--accept`)."""
     sent: tuple[str, ...]
     templates: tuple[str, ...]
     carried: tuple[str, ...]
@@ -78,6 +82,8 @@ class _Known:
     """Paid for at other gateways."""
     replayable: frozenset[str]
     """Of unknown fate, and asked for again under their keys."""
+    acceptance: Acceptance | None
+    """With `--accept`: which candidates are open."""
 
 
 @dataclass(slots=True)
@@ -86,6 +92,7 @@ class _Sums:
     low_musd: int = 0
     high_musd: int = 0
     to_make: int = 0
+    spare: int = 0
 
 
 async def preview(prepared: Prepared) -> Preview:
@@ -99,7 +106,7 @@ async def preview(prepared: Prepared) -> Preview:
         out=str(prepared.storage),
         gateway=prepared.gateway,
         rows=plan.num_rows,
-        planned=len(plan),
+        planned=len(plan) if known.acceptance is None else len(known.acceptance.opened),
         shared=plan.num_shared,
         new=sums.kinds["new"],
         done=sums.kinds["done"],
@@ -109,6 +116,7 @@ async def preview(prepared: Prepared) -> Preview:
         in_progress=sums.kinds["in_progress"],
         made_elsewhere=sums.kinds["elsewhere"],
         to_make=sums.to_make,
+        spare=sums.spare,
         sent=plan.columns.sent,
         templates=plan.columns.templates,
         carried=plan.columns.carried,
@@ -146,13 +154,18 @@ async def _look_up(prepared: Prepared) -> _Known:
     """What the ledger knows; nothing when there is none."""
     ledger = await asyncio.to_thread(_open_if_there, prepared.ledger_url)
     if ledger is None:
-        return _Known({}, frozenset(), frozenset())
+        return _Known({}, frozenset(), frozenset(), choose(prepared, {}))
     try:
         out_id = prepared.facts.out_id if prepared.facts else ""
         here = await ledger.standings(prepared.gateway, None, out_id)
         elsewhere = await ledger.paid_elsewhere(prepared.gateway)
         key_ttl_s = prepared.profile.key_ttl_s
-        return _Known(here, elsewhere, await replayable(ledger, out_id, here, key_ttl_s, datetime.now(UTC)))
+        return _Known(
+            here,
+            elsewhere,
+            await replayable(ledger, out_id, here, key_ttl_s, datetime.now(UTC)),
+            await acceptance_of(prepared, ledger, out_id),
+        )
     finally:
         ledger.close()
 
@@ -168,7 +181,7 @@ def _sum(prepared: Prepared, known: _Known) -> _Sums:
     seen: set[str] = set()
     to_make, limit = array("Q"), prepared.options.limit
     for ordinal, fingerprint in enumerate(prepared.plan.fingerprints()):
-        if fingerprint in seen:
+        if fingerprint in seen or not _is_planned(ordinal, known):
             continue
         seen.add(fingerprint)
         standing = known.standings.get(fingerprint)
@@ -180,15 +193,24 @@ def _sum(prepared: Prepared, known: _Known) -> _Sums:
         if is_made and (limit is None or len(to_make) < limit):
             to_make.append(ordinal)
     sums.to_make = len(to_make)
-    _add_costs(sums, to_make, prepared)
+    left = None if limit is None else limit - len(to_make)
+    spare = () if known.acceptance is None else tuple(islice(known.acceptance.spare(), left))
+    sums.spare = len(spare)
+    _add_costs(sums, to_make, spare, prepared)
     return sums
 
 
-def _add_costs(sums: _Sums, to_make: Sequence[int], prepared: Prepared) -> None:
+def _is_planned(ordinal: int, known: _Known) -> bool:
+    return known.acceptance is None or ordinal in known.acceptance.opened
+
+
+def _add_costs(sums: _Sums, to_make: Sequence[int], spare: Sequence[int], prepared: Prepared) -> None:
     if prepared.price is None:
         return
     for spec in prepared.plan.specs_at(to_make):
         sums.low_musd += prepared.price.low_musd(spec)
+        sums.high_musd += prepared.price.high_musd(spec)
+    for spec in prepared.plan.specs_at(spare):
         sums.high_musd += prepared.price.high_musd(spec)
 
 

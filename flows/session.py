@@ -28,7 +28,7 @@ from reelsweep.flows.places import nothing_sent, only_writer
 from reelsweep.flows.prepare import Prepared, gateway_door
 from reelsweep.flows.replay import replayable
 from reelsweep.flows.summary import Changes
-from reelsweep.flows.topup import choose, planned_rows
+from reelsweep.flows.topup import acceptance_of, planned_rows
 from reelsweep.prompts.errors import OutError, SettingsError
 from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.artifacts.probe import Prober
@@ -171,7 +171,7 @@ async def open_run(prepared: Prepared) -> AsyncGenerator[OpenRun]:
         CONTEXTS[run_id] = context
         stack.callback(CONTEXTS.pop, run_id, None)
         plan = prepared.plan
-        acceptance = await _acceptance(prepared, ledger, facts.out_id)
+        acceptance = await acceptance_of(prepared, ledger, facts.out_id)
         rows = planned_rows(plan, acceptance)
         diff = await ledger.record_plan(
             facts.out_id, prepared.gateway, plan.plan_hash, rows, extends=prepared.extends
@@ -194,13 +194,6 @@ async def open_run(prepared: Prepared) -> AsyncGenerator[OpenRun]:
                 ledger, facts.out_id, standings, prepared.profile.key_ttl_s, datetime.now(UTC)
             ),
         )
-
-
-async def _acceptance(prepared: Prepared, ledger: Ledger, out_id: str) -> Acceptance | None:
-    if prepared.options.accept is None:
-        return None
-    made = await ledger.made(prepared.gateway, out_id)
-    return await asyncio.to_thread(choose, prepared, made)
 
 
 def _changes(diff: PlanDiff) -> Changes | None:

@@ -6,6 +6,7 @@ opens more while the run goes on.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping
 
 from reelsweep.flows.acceptance import Acceptance, Candidate, state_of
@@ -16,6 +17,7 @@ from reelsweep.prompts.plan import Plan
 from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.artifacts.asked import asked_of
 from reelsweep.tasks.artifacts.checklist import Checks, judge
+from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.ledger.records import Made, PlanRow
 from reelsweep.tasks.manifest.verdicts import NEAR_DUPLICATE
 
@@ -57,6 +59,13 @@ def choose(prepared: Prepared, known: Mapping[str, Made]) -> Acceptance | None:
         for _ in acceptance.open_more(row):
             pass
     return acceptance
+
+
+async def acceptance_of(prepared: Prepared, ledger: Ledger, out_id: str) -> Acceptance | None:
+    """The same, from what the ledger knows."""
+    if prepared.options.accept is None:
+        return None
+    return await asyncio.to_thread(choose, prepared, await ledger.made(prepared.gateway, out_id))
 
 
 def planned_rows(plan: Plan | GivenPlan, acceptance: Acceptance | None) -> Iterator[PlanRow]:

@@ -55,7 +55,7 @@ def preview_lines(shown: Preview) -> list[tuple[str, str]]:
         ("gateway", shown.gateway),
         ("out", shown.out),
         ("generations", ", ".join(f"{number} {name}" for name, number in counts if number) or "none"),
-        ("to make", str(shown.to_make)),
+        ("to make", to_make_line(shown)),
         ("cost", cost_line(shown)),
         ("sent", ", ".join(shown.sent) or "none"),
         *(("seeds", seeds_line(seeds)) for seeds in shown.seeds),
@@ -71,6 +71,12 @@ def preview_lines(shown: Preview) -> list[tuple[str, str]]:
     if shown.eta_s and shown.to_make:
         lines.append(("time", f"about {shown.eta_s / 60:.0f} minutes, at 3 minutes a generation"))
     return lines
+
+
+def to_make_line(shown: Preview) -> str:
+    """How many generations, and how many where clips are rejected."""
+    most = f"; at most {shown.to_make + shown.spare}, where clips are rejected" if shown.spare else ""
+    return f"{shown.to_make}{most}"
 
 
 def seeds_line(seeds: PlannedSeeds) -> str:
