@@ -100,6 +100,16 @@ def test_a_table_of_ones_own_grows(project: Path, folder: Path) -> None:
 
 
 @pytest.mark.xdist_group("readme")
+def test_a_sweep_file_is_planned_as_shown_and_run(project: Path, folder: Path) -> None:
+    """The grid is the one the README shows below the command."""
+    out = run(folder, blocks(project)["sweep"], BASH)
+    shown = re.search(r"^axis size .*?generations$", (project / "README.md").read_text(), re.S | re.M)
+    assert shown is not None
+    assert " ".join(shown[0].split()) in " ".join(out.split())
+    assert len(list((folder / "runs/styles/videos").glob("*/*.mp4"))) == 8
+
+
+@pytest.mark.xdist_group("readme")
 def test_a_killed_run_goes_on_and_the_bill_has_each_clip_once(project: Path, folder: Path) -> None:
     """kill -9 in the middle, the same command again: one line on the bill for each clip."""
     with socket.create_server(("127.0.0.1", 0)) as free:

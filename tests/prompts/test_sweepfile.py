@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from reelsweep.prompts.axes import parse_sweep
 from reelsweep.prompts.errors import SettingsError
+from reelsweep.prompts.seeds import derive_seed
 from reelsweep.prompts.sweepfile import read_sweep
 
 WHOLE = """
@@ -51,6 +53,22 @@ def test_the_shipped_example_is_a_sweep():
     assert len(read_sweep("example:")) == 4
     with pytest.raises(SettingsError, match="Shipped are: sweep"):
         read_sweep("example:nothing")
+
+
+def test_the_documented_forms_are_what_the_readme_says(project):
+    """The example of prompts/README.md is a sweep, and its derived seed is the one that is derived."""
+    text = (project / "prompts/README.md").read_text()
+    sweep = parse_sweep(re.findall(r"^```yaml\n(.*?)^```$", text, re.S | re.M)[0], "README.md")
+    assert {axis.name: len(axis.values) for axis in sweep.axes} == {
+        "size": 2,
+        "temperature": 5,
+        "light": 2,
+        "max_tokens": 4,
+        "style": 3,
+        "shot": 2,
+    }
+    assert (sweep.num_crossed, len(sweep)) == (2 * 5 * 4 * 3 * 2, 2 * 5 * 4 * 3 * 2 - 5 * 4 * 2 * 2)
+    assert f"Seed 0 of `fox` is {derive_seed('fox', 0)}." in text
 
 
 def test_a_mapping_says_the_same_as_a_file(tmp_path):
