@@ -76,7 +76,7 @@ async def bulk(
     Args:
         table: path or URL of a CSV, TSV, JSONL or Parquet table, a folder or pattern of them, `example:`,
             or a DataFrame.
-        out: the output folder; `runs/<table stem>` when absent.
+        out: the output folder, or a URL such as `s3://bucket/path` (with `ledger`); else `runs/<table stem>`.
         gateway: `sandbox:`, the base URL of a Chat Completions gateway, a profile's name or path, or
             `gateway-credentials/NAME`, a block.
         api_key_env: name of the environment variable that holds the key; never the key.
