@@ -19,12 +19,12 @@ from reelsweep.prompts.pricing import Price
 async def reproduce(
     out: str,
     *,
-    sample: str = "5%",
+    sample: str | int = "5%",
     fresh: str | None = None,
     gateway: str | None = None,
     api_key_env: str = "REELSWEEP_API_KEY",
-    price: str | None = None,
-    budget: str | None = None,
+    price: str | float | None = None,
+    budget: str | float | None = None,
     max_posts: int | None = None,
     concurrency: int | str = "auto",
     rpm: float | None = None,
@@ -58,8 +58,8 @@ async def reproduce(
     options = RunOptions(
         gateway=gateway or "",
         api_key_env=api_key_env,
-        price=None if price is None else Price.parse(price),
-        budget=None if budget is None else Budget.parse(budget),
+        price=None if price is None else Price.parse(str(price)),
+        budget=None if budget is None else Budget.parse(str(budget)),
         max_posts=max_posts,
         concurrency=parse_concurrency(concurrency),
         rpm=rpm,
@@ -69,4 +69,4 @@ async def reproduce(
         ledger=ledger,
         rebuy=True,
     )
-    return await reproduce_drawn(out, options, sample=sample, fresh=fresh)
+    return await reproduce_drawn(out, options, sample=str(sample), fresh=fresh)

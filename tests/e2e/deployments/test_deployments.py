@@ -46,6 +46,18 @@ def test_every_field_of_the_form_says_what_it_is_for(worker: psutil.Process, nam
         assert schema["properties"]["on_unknown"]["enum"] == ["hold", "resubmit"]
 
 
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [("bulk/on-demand", {"price", "budget", "seeds"}), ("reproduce/weekly-reproduce", {"price", "sample"})],
+)
+def test_what_looks_like_a_number_may_be_one(worker: psutil.Process, name: str, fields: set[str]) -> None:
+    """`--param price=0.80` and an unquoted value in a YAML file are numbers by the time they arrive."""
+    with get_client(sync_client=True) as client:
+        schema: Any = client.read_deployment_by_name(name).parameter_openapi_schema
+    types = {field: {each["type"] for each in schema["properties"][field]["anyOf"]} for field in fields}
+    assert all("string" in kinds and kinds & {"number", "integer"} for kinds in types.values()), types
+
+
 async def test_every_day_has_one_night() -> None:
     """Also where clocks are put forward and back: no day of the year without its run, none with two."""
     (night,) = [each for each in DECLARED["deployments"] if each["name"] == "nightly"]
