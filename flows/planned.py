@@ -1,11 +1,13 @@
-"""A GenerationSpec as the ledger's plan row: what the manifest says was asked. Pure."""
+"""A GenerationSpec as the ledger's plan row, and back: what the manifest says was asked. Pure."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from reelsweep.prompts.messages import image_hashes
 from reelsweep.prompts.request import GenerationSpec, payload_json, value_json
 from reelsweep.tasks.ledger.records import PlanRow
 
@@ -46,6 +48,27 @@ def plan_row(spec: GenerationSpec, key: str) -> PlanRow:
         meta=spec.meta,
         payload=payload_json(spec.payload),
         follows=spec.follows,
+    )
+
+
+def spec_of(row: PlanRow) -> GenerationSpec:
+    """The question of a line that was read back, as what buys it needs it."""
+    payload = json.loads(row.payload or "{}")
+    return GenerationSpec(
+        ordinal=row.ordinal,
+        prompt_id=row.prompt_id,
+        row_idx=row.ordinal,
+        sample_idx=row.sample_idx,
+        output=row.output,
+        model=row.model,
+        payload=payload,
+        request_fingerprint=row.request_fingerprint,
+        prompt=row.prompt,
+        seed=row.seed,
+        params=row.params,
+        meta=row.meta,
+        images=image_hashes(payload.get("messages", [])),
+        follows=row.follows,
     )
 
 

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from reelsweep.flows.places import demand_ledger
-from reelsweep.flows.planned import key_of
-from reelsweep.flows.reconcile import spec_of
+from reelsweep.flows.planned import key_of, spec_of
 from reelsweep.prompts.errors import OutError
 from reelsweep.prompts.pricing import Price
 from reelsweep.tasks.ledger.ledger import Ledger

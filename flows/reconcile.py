@@ -7,7 +7,6 @@ requests at a time, links that expire before all, else newest first, ten minutes
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import socket
 import uuid
@@ -19,6 +18,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from reelsweep.flows.options import RunOptions
+from reelsweep.flows.planned import spec_of
 from reelsweep.flows.prepare import gateway_door
 from reelsweep.flows.session import CODE_VERSION, OpenRun
 from reelsweep.prompts.errors import ReelsweepError
@@ -30,7 +30,7 @@ from reelsweep.tasks.gateway.breaker import Breaker
 from reelsweep.tasks.gateway.fold import read_body
 from reelsweep.tasks.gateway.profiles import Profile
 from reelsweep.tasks.ledger.ledger import Ledger
-from reelsweep.tasks.ledger.records import AttemptRecord, PlanRow, RunRecord
+from reelsweep.tasks.ledger.records import AttemptRecord, RunRecord
 from reelsweep.tasks.manifest.outfile import OutFacts
 from reelsweep.tasks.purchase.conclude import conclude
 from reelsweep.tasks.purchase.context import RunContext
@@ -201,22 +201,3 @@ def specs_of(ledger: Ledger, out_id: str, attempts: Sequence[AttemptRecord]) -> 
     lines = ledger.lines(out_id)
     plans = (line.plan for line in lines if line.plan.request_fingerprint in wanted)
     return {plan.request_fingerprint: spec_of(plan) for plan in plans}
-
-
-def spec_of(plan: PlanRow) -> GenerationSpec:
-    """The question of a plan row, as the line that buys needs it."""
-    return GenerationSpec(
-        ordinal=plan.ordinal,
-        prompt_id=plan.prompt_id,
-        row_idx=0,
-        sample_idx=plan.sample_idx,
-        output=plan.output,
-        model=plan.model,
-        payload=json.loads(plan.payload or "{}"),
-        request_fingerprint=plan.request_fingerprint,
-        prompt=plan.prompt,
-        seed=plan.seed,
-        params=plan.params,
-        meta=plan.meta,
-        follows=plan.follows,
-    )

@@ -7,7 +7,6 @@ they count in the budget, are never bought twice, and become rows of the plan if
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,12 +17,10 @@ from reelsweep.flows.access import SANDBOX, named_gateway
 from reelsweep.flows.commands.outs import OpenOut, open_out
 from reelsweep.flows.options import RunOptions, parse_share
 from reelsweep.flows.places import find_out
+from reelsweep.flows.planned import spec_of
 from reelsweep.flows.prepare import Prepared, check_out, prepared_for
 from reelsweep.prompts.errors import OutError, SettingsError
 from reelsweep.prompts.given import given_plan
-from reelsweep.prompts.messages import image_hashes
-from reelsweep.prompts.request import GenerationSpec
-from reelsweep.tasks.ledger.records import PlanRow
 from reelsweep.tasks.reproduction.sample import Request, draw, population, requests_of, sample_size, to_make
 
 _AGE = re.compile(r"(\d+)\s*([hdw])")
@@ -68,27 +65,6 @@ def draw_repetition(
         plan = given_plan(opened.facts.table, map(spec_of, rows))
         prepared = prepared_for(plan, named, options, out=find_out(out), facts=opened.facts)
     return Repetition(prepared=prepared, population=len(asked), sampled=len(drawn))
-
-
-def spec_of(row: PlanRow) -> GenerationSpec:
-    """The generation that a plan row asks for, as the line that buys it needs it."""
-    payload = json.loads(row.payload)
-    return GenerationSpec(
-        ordinal=row.ordinal,
-        prompt_id=row.prompt_id,
-        row_idx=row.ordinal,
-        sample_idx=row.sample_idx,
-        output=row.output,
-        model=row.model,
-        payload=payload,
-        request_fingerprint=row.request_fingerprint,
-        prompt=row.prompt,
-        seed=row.seed,
-        params=row.params,
-        meta=row.meta,
-        images=image_hashes(payload.get("messages", [])),
-        follows=row.follows,
-    )
 
 
 def parse_sample(text: str) -> int | float:

@@ -9,19 +9,17 @@ from typing import Annotated, Any, Literal, cast
 
 from cyclopts import Parameter
 from reelsweep.flows.commands.screen import cost_line, print_grid, print_json
-from reelsweep.flows.commands.spending import SpendingFlags, outlive_server
+from reelsweep.flows.commands.spending import SpendingFlags, outlive_server, stage
 from reelsweep.flows.display import Display, escape_terminal
 from reelsweep.flows.gate import pass_gate
-from reelsweep.flows.logs import logging_to
 from reelsweep.flows.options import parse_concurrency
 from reelsweep.flows.preview import Preview, preview
 from reelsweep.flows.progress import DISPLAY
 from reelsweep.flows.repetition import Repetition, draw_repetition
 from reelsweep.flows.reproduce import reproduce as reproduce_flow
 from reelsweep.flows.reproducing import CONCLUDED, DRAWN, Reproduction, conclude
-from reelsweep.flows.server import prefect_server
 from reelsweep.flows.summary import RunStopped
-from reelsweep.flows.terminal import open_display
+from reelsweep.flows.terminal import LogFormat
 from reelsweep.tasks.reproduction.verdicts import LIKENESSES
 
 MOST_SHOWN = 20
@@ -39,7 +37,7 @@ def reproduce(
     on_unknown: Literal["hold", "resubmit"] = "hold",
     yes: Annotated[bool, Parameter(negative=())] = False,
     json: Annotated[bool, Parameter(negative=())] = False,
-    log_format: Literal["text", "json"] = "text",
+    log_format: LogFormat = "text",
 ) -> int:
     """Make a sample of an OUT's requests again and compare: would I get this again?
 
@@ -84,7 +82,8 @@ def reproduce(
     if not shown.to_make + shown.in_progress + shown.unknown:
         found = conclude(drawn, None)
     elif pass_gate(drawn.prepared, shown, yes=yes):
-        found = _bought(out, drawn, log_format)
+        with stage(drawn.prepared, log_format) as display:
+            found = asyncio.run(_run(out, drawn, display))
     else:
         sys.stderr.write("Nothing was sent.\n")
         return 0
@@ -93,15 +92,6 @@ def reproduce(
     else:
         print_found(found)
     return found.exit_code
-
-
-def _bought(out: str, drawn: Repetition, log_format: Literal["text", "json"]) -> Reproduction:
-    with open_display(log_format) as display, logging_to(display) as redactor, prefect_server() as server:
-        display.note(str(server))
-        if drawn.prepared.key:
-            redactor.add(drawn.prepared.key)
-        server.wait_ready()
-        return asyncio.run(_run(out, drawn, display))
 
 
 async def _run(out: str, drawn: Repetition, display: Display) -> Reproduction:

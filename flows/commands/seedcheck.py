@@ -5,24 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 from reelsweep.flows.access import SANDBOX
 from reelsweep.flows.bulk import bulk
 from reelsweep.flows.commands.screen import cost_line, print_grid, print_json
-from reelsweep.flows.commands.spending import SpendingFlags, outlive_server
+from reelsweep.flows.commands.spending import SpendingFlags, outlive_server, stage
 from reelsweep.flows.display import Display, escape_terminal
 from reelsweep.flows.gate import pass_gate
-from reelsweep.flows.logs import logging_to
 from reelsweep.flows.options import parse_pairs
 from reelsweep.flows.preview import Preview, preview
 from reelsweep.flows.progress import DISPLAY
 from reelsweep.flows.run import DECIDED, PREPARED
 from reelsweep.flows.seedchecking import PROMPT, Experiment, conclude_experiment, plan_experiment
-from reelsweep.flows.server import prefect_server
 from reelsweep.flows.summary import RunStopped, RunSummary
-from reelsweep.flows.terminal import open_display
+from reelsweep.flows.terminal import LogFormat
 from reelsweep.prompts.request import Output
 from reelsweep.tasks.seedcheck.known import Known
 
@@ -47,7 +45,7 @@ def seedcheck(
     again: Annotated[bool, Parameter(negative=())] = False,
     yes: Annotated[bool, Parameter(negative=())] = False,
     json: Annotated[bool, Parameter(negative=())] = False,
-    log_format: Literal["text", "json"] = "text",
+    log_format: LogFormat = "text",
 ) -> int:
     """Buy three generations, two of them with one seed, and tell whether the gateway honours `seed`.
 
@@ -94,22 +92,14 @@ def seedcheck(
         if not pass_gate(experiment.prepared, shown, yes=yes):
             sys.stderr.write("Nothing was sent.\n")
             return 0
-        run = _bought(experiment, log_format)
+        with stage(experiment.prepared, log_format) as display:
+            run = asyncio.run(_run(experiment, display))
     known = conclude_experiment(experiment)
     if json:
         print_json(known_json(known, run))
     else:
         print_known(known, run)
     return 0 if run is None else run.exit_code
-
-
-def _bought(experiment: Experiment, log_format: Literal["text", "json"]) -> RunSummary:
-    with open_display(log_format) as display, logging_to(display) as redactor, prefect_server() as server:
-        display.note(str(server))
-        if experiment.prepared.key:
-            redactor.add(experiment.prepared.key)
-        server.wait_ready()
-        return asyncio.run(_run(experiment, display))
 
 
 async def _run(experiment: Experiment, display: Display) -> RunSummary:

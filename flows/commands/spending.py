@@ -1,14 +1,20 @@
-"""The options of commands that buy without a table, and a flow that outlives its Prefect server."""
+"""What commands that buy without a table share: options, a stage, a flow that outlives its server."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
 from cyclopts import Parameter
+from reelsweep.flows.display import Display
+from reelsweep.flows.logs import logging_to
 from reelsweep.flows.loss import caused_by_loss
 from reelsweep.flows.options import DEFAULT_KEY_ENV, Budget, RunOptions
+from reelsweep.flows.prepare import Prepared
+from reelsweep.flows.server import prefect_server
+from reelsweep.flows.terminal import LogFormat, open_display
 from reelsweep.prompts.errors import TroubleError
 from reelsweep.prompts.pricing import Price
 
@@ -43,6 +49,17 @@ class SpendingFlags:
             "budget": None if self.budget is None else Budget.parse(self.budget),
         }
         return RunOptions(**{**fields, **more})  # type: ignore[arg-type]
+
+
+@contextmanager
+def stage(prepared: Prepared, log_format: LogFormat) -> Generator[Display]:
+    """A display, a log that tells no key, and a Prefect server that answers, for the block."""
+    with open_display(log_format) as display, logging_to(display) as redactor, prefect_server() as server:
+        display.note(str(server))
+        if prepared.key:
+            redactor.add(prepared.key)
+        server.wait_ready()
+        yield display
 
 
 async def outlive_server(flow: Awaitable[T], decided: Sequence[T]) -> T:
