@@ -169,6 +169,8 @@ def _params(cell: Cell) -> dict[str, Scalar]:
     for name, value in cell.axes.items():
         if name not in _OWN_COLUMNS:
             params.setdefault(name.removeprefix(BODY_PREFIX), value)
+    if cell.seed is not None and cell.seed in cell.row.seed_idx:
+        params.setdefault("seed_idx", cell.row.seed_idx[cell.seed])
     return params
 
 

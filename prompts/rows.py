@@ -6,7 +6,7 @@ After `table`, before `expand`. Pure but for the image loader it is given.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, cast
 
@@ -65,6 +65,8 @@ class PromptRow:
     model: str
     fields: Mapping[str, Json]
     """Body fields apart from model, messages and seed, in the order of `columns`."""
+    seed_idx: Mapping[int, int] = field(default_factory=dict[int, int])
+    """The number that each seed was derived from, where a sweep derives them."""
 
 
 class Problems:
@@ -206,6 +208,7 @@ class RowReader:
         if faults:
             return None
         prompt_id: str = get("prompt_id") or self._content_id(values, images, variables)
+        seeds, seed_idx = self._seeds(prompt_id, get("seed") or (), follows="follows" in values)
         return PromptRow(
             row_idx=row_idx,
             prompt_id=prompt_id,
@@ -216,18 +219,22 @@ class RowReader:
             system=get("system"),
             images=images,
             follows=get("follows"),
-            seeds=self._seeds(prompt_id, get("seed") or (), follows="follows" in values),
+            seeds=seeds,
+            seed_idx=seed_idx,
             samples=get("samples"),
             output=get("output") or self._defaults.output,
             model=get("model") or self._defaults.model,
             fields={name.removeprefix(BODY_PREFIX): values[name] for name in self._fields if name in values},
         )
 
-    def _seeds(self, prompt_id: str, given: Sequence[int], *, follows: bool) -> Sequence[int]:
-        """Derived seeds are the first prompt's: rows that follow it take them from there."""
+    def _seeds(
+        self, prompt_id: str, given: Sequence[int], *, follows: bool
+    ) -> tuple[Sequence[int], Mapping[int, int]]:
+        """The seeds and what they were derived from; rows that follow another take its seeds."""
         if self._sweep.seeds is None or self._sweep.seeds.mode == "common":
-            return given
-        return () if follows else tuple(dict.fromkeys(derive_seed(prompt_id, index) for index in given))
+            return given, {}
+        derived = {} if follows else {derive_seed(prompt_id, index): index for index in given}
+        return tuple(derived), derived
 
     def _turn(
         self,

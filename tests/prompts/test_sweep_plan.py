@@ -102,6 +102,7 @@ def test_derived_seeds_are_a_documented_hash_of_prompt_id_and_index(swept):
     ]
     assert [spec.seed for spec in plan.specs()] == expected
     assert expected[0] == derive_seed("fox", 0) == 2072867760
+    assert [spec.params for spec in plan.specs()] == [{"seed_idx": 0}, {"seed_idx": 1}] * 2
 
 
 def test_a_follower_takes_the_derived_seeds_of_its_parent(swept):
