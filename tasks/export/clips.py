@@ -8,14 +8,13 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO
 
 from reelsweep.prompts.errors import OutError, TroubleError
 from reelsweep.tasks.export.place import Place, in_reading
 from reelsweep.tasks.export.shards import Sample
+from reelsweep.tasks.export.threads import in_threads
 
-THREADS = 8
 SHOWN = 5
 _BLOCK_BYTES = 2**20
 Tick = Callable[[int], None]
@@ -83,8 +82,7 @@ def check_clips(place: Place, samples: Iterable[Sample], tick: Tick) -> None:
         tick(1)
         return None if is_whole else f"{sample.source} has changed"
 
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="check") as threads:
-        found = [wrong for wrong in threads.map(trouble, samples) if wrong]
+    found = [wrong for wrong in in_threads(trouble, samples) if wrong]
     if found:
         more = f", and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
         raise OutError(

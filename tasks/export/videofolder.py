@@ -5,15 +5,15 @@
 from __future__ import annotations
 
 import io
-from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from reelsweep.tasks.export.clips import THREADS, Tick, copy_clip
+from reelsweep.tasks.export.clips import Tick, copy_clip
 from reelsweep.tasks.export.place import Place
 from reelsweep.tasks.export.plan import ExportPlan
 from reelsweep.tasks.export.record import Kept
 from reelsweep.tasks.export.shards import Sample, Shard
+from reelsweep.tasks.export.threads import in_threads
 from reelsweep.tasks.export.written import put_bytes
 
 METADATA = "metadata.parquet"
@@ -34,13 +34,10 @@ def write_folder(plan: ExportPlan, shard: Shard, place: Place, tick: Tick) -> li
         tick(1)
         return Kept(name=name, size_bytes=sample.size_bytes, sha256=sample.sha256)
 
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="export") as threads:
-        try:
-            kept = list(threads.map(copy, shard.samples))
-        except BaseException:
-            threads.shutdown(cancel_futures=True)
-            raise
-    return [*kept, put_bytes(place, f"{folder}/{METADATA}", to_parquet(plan.table(shard)))]
+    return [
+        *in_threads(copy, shard.samples),
+        put_bytes(place, f"{folder}/{METADATA}", to_parquet(plan.table(shard))),
+    ]
 
 
 def to_parquet(table: pa.Table) -> bytes:

@@ -13,6 +13,7 @@ from typing import assert_never
 
 from reelsweep.prompts.errors import OutError
 from reelsweep.tasks.export.card.card import render_card
+from reelsweep.tasks.export.card.figures import check_installed
 from reelsweep.tasks.export.clips import Tick, check_clips
 from reelsweep.tasks.export.place import LocalPlace, Place
 from reelsweep.tasks.export.plan import ExportPlan
@@ -61,6 +62,7 @@ def write_export(plan: ExportPlan, place: Place, meter: Meter) -> Exported:
     Raises OutError when the folder holds something else or a clip is missing or changed (nothing is written
     then), TroubleError when a disk or a store fails (the same call goes on where it was).
     """
+    check_installed()
     _check_apart(plan, place)
     with place.claimed():
         markers = _markers(plan, place)

@@ -13,7 +13,7 @@ from reelsweep.tasks.export.record import (
     read_completion,
     read_marker,
 )
-from reelsweep.tasks.verify.findings import Expected, Report, find_foreign, find_missing
+from reelsweep.tasks.verify.findings import Expected, Report, find_foreign
 from reelsweep.tasks.verify.hashing import Meter, check_files
 
 PASSED_OVER = (".git/", ".gitattributes", ".cache/", ".huggingface/")
@@ -25,28 +25,19 @@ def verify_export(place: Place, record: ExportRecord, meter: Meter) -> Report:
     """Hold every file of an export against its markers. Raises OutError for a damaged record."""
     entries = {entry.name: entry for entry in place.entries() if not entry.name.startswith(PASSED_OVER)}
     kept, is_complete = _kept(place, record)
-    expected = {each.name: Expected(each.size_bytes, each.sha256) for each in kept}
-    markers = [marker_name(shard) for shard in record.shards]
-    missing = find_missing({*expected, *markers, *((COMPLETE,) if not is_complete else ())}, entries)
-    absent = {finding.name for finding in missing}
-    read = {name: each for name, each in expected.items() if name not in absent}
-    notes = [
-        "" if is_complete else UNFINISHED,
-        f"sha256 of {COMPLETE}: {_seal(place)}" if is_complete else "",
-    ]
+    written = {each.name: Expected(each.size_bytes, each.sha256) for each in kept}
+    needed = dict.fromkeys((*map(marker_name, record.shards), COMPLETE), Expected())
+    checked = check_files(place, entries, {**needed, **written}, meter)
+    strange = set(entries) - set(written) - {EXPORT, COMPLETE}
     return Report(
         where=str(place),
         kind="export",
-        checked=len(read),
-        size_bytes=sum(entries[name].size_bytes for name in read),
-        missing=tuple(missing),
-        changed=tuple(check_files(place, read, meter)),
-        foreign=tuple(
-            find_foreign(entry)
-            for name, entry in entries.items()
-            if name not in expected and name not in (EXPORT, COMPLETE)
-        ),
-        notes=tuple(note for note in notes if note),
+        checked=checked.files,
+        size_bytes=checked.size_bytes,
+        missing=checked.missing,
+        changed=checked.changed,
+        foreign=tuple(find_foreign(entries[name]) for name in sorted(strange)),
+        notes=(f"sha256 of {COMPLETE}: {hash_file(place, COMPLETE)[1]}" if is_complete else UNFINISHED,),
     )
 
 
@@ -56,7 +47,3 @@ def _kept(place: Place, record: ExportRecord) -> tuple[list[Kept], bool]:
     completion = read_completion(place)
     kept = [file for marker in markers for file in marker.files]
     return [*kept, *(completion.files if completion else ())], completion is not None
-
-
-def _seal(place: Place) -> str:
-    return hash_file(place, COMPLETE)[1]

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 
 from reelsweep.tasks.export.place import Entry, Place
 from reelsweep.tasks.export.source import MANIFEST, read_ended, read_table
-from reelsweep.tasks.verify.findings import Expected, Finding, Report, find_foreign, find_missing
+from reelsweep.tasks.verify.findings import Expected, Finding, Report, find_foreign
 from reelsweep.tasks.verify.hashing import Meter, check_files
-from reelsweep.tasks.verify.layout import PUBLISHED, belongs, hash_in
+from reelsweep.tasks.verify.layout import PUBLISHED, Belongs, belongs, hash_in
 
 GOING = "its last run has not ended: it is going, or was killed; what it has made meanwhile is no fault"
 
@@ -23,28 +23,32 @@ def verify_out(place: Place, meter: Meter) -> Report:
     ended = read_ended(place)
     entries = {entry.name: entry for entry in place.entries()}
     clips, unsafe = _listed_clips(place)
-    needed = {**clips, **_listed_others(place, entries)}
-    missing = find_missing(needed, entries)
-    unlisted = {
-        name for name, entry in entries.items() if entry.kind == "file" and belongs(name) == "clip"
-    } - set(clips)
-    by_hash = {name for name, entry in entries.items() if entry.kind == "file" and belongs(name) == "by_hash"}
-    named = {name: Expected(sha256=hash_in(name)) for name in (by_hash | unlisted if not ended else by_hash)}
-    absent = {finding.name for finding in missing}
-    read = {name: each for name, each in {**clips, **named}.items() if name not in absent}
-    changed = check_files(place, read, meter)
-    wrong = {finding.name for finding in changed}
+    others = _listed_others(place, entries)
+    unlisted = _files(entries, "clip") - set(clips)
+    hashed = _files(entries, "by_hash") | (set[str]() if ended else unlisted)
+    named = {name: Expected(sha256=hash_in(name)) for name in hashed}
+    checked = check_files(place, entries, {**clips, **others, **named}, meter)
+    strange = {name for name in entries if _is_strange(entries[name])} | (unlisted if ended else set[str]())
+    wrong = {finding.name for finding in checked.changed}
     return Report(
         where=str(place),
         kind="out",
-        checked=len(read),
-        size_bytes=sum(entries[name].size_bytes for name in read),
-        missing=tuple(missing),
-        changed=(*unsafe, *changed),
-        foreign=tuple(_foreign(entries, needed, unlisted if ended else set())),
+        checked=checked.files,
+        size_bytes=checked.size_bytes,
+        missing=checked.missing,
+        changed=(*unsafe, *checked.changed),
+        foreign=tuple(find_foreign(entries[name]) for name in sorted(strange - set(clips) - set(others))),
         pending=() if ended else tuple(Finding(name) for name in sorted(unlisted - wrong)),
         notes=() if ended else (GOING,),
     )
+
+
+def _files(entries: Mapping[str, Entry], kind: Belongs) -> set[str]:
+    return {name for name, entry in entries.items() if entry.kind == "file" and belongs(name) == kind}
+
+
+def _is_strange(entry: Entry) -> bool:
+    return entry.kind != "file" or belongs(entry.name) == "foreign"
 
 
 def _listed_clips(place: Place) -> tuple[dict[str, Expected], list[Finding]]:
@@ -71,12 +75,3 @@ def _listed_others(place: Place, entries: Mapping[str, Entry]) -> dict[str, Expe
         names = {f"transcripts/{name}" for name in table["transcript"].to_pylist() if name}
         others |= {name: Expected() for name in names if belongs(name) == "transcript"}
     return others
-
-
-def _foreign(
-    entries: Mapping[str, Entry], needed: Mapping[str, Expected], unlisted: set[str]
-) -> list[Finding]:
-    strange = {
-        name for name, entry in entries.items() if entry.kind != "file" or belongs(name) == "foreign"
-    } | unlisted
-    return [find_foreign(entries[name]) for name in sorted(strange - set(needed))]

@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from reelsweep.prompts.errors import SettingsError
@@ -25,16 +26,18 @@ MAX_NAME = 24
 INCHES, DPI = (10.0, 6.2), 120
 
 
+def check_installed() -> None:
+    """Raises SettingsError without matplotlib: better before the clips are copied than after."""
+    if find_spec("matplotlib") is None:
+        raise SettingsError("export needs matplotlib.", "Install it: pip install 'reelsweep[export]'.")
+
+
 def draw(counts: Counts) -> bytes:
-    """Outcomes, lengths, frame sizes, clips per prompt. Raises SettingsError without matplotlib."""
-    try:
-        import matplotlib as mpl
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise SettingsError(
-            "export needs matplotlib.", "Install it: pip install 'reelsweep[export]'."
-        ) from error
+    """Outcomes, lengths, frame sizes, clips per prompt."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     buffer = io.BytesIO()
     with mpl.rc_context(mpl.rcParamsDefault):  # nothing of the user's own style
         mpl.rcParams.update({"font.size": 9, "text.parse_math": False})
