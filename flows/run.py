@@ -17,6 +17,7 @@ from typing import Any, cast
 import pandas as pd
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
+from reelsweep.flows.access import in_deployment
 from reelsweep.flows.board import Board, line
 from reelsweep.flows.drift import Drift
 from reelsweep.flows.feed import Feed
@@ -26,6 +27,7 @@ from reelsweep.flows.prepare import MANIFEST, Prepared, prepare
 from reelsweep.flows.progress import DISPLAY, Tracker, watch
 from reelsweep.flows.reconcile import reconciling
 from reelsweep.flows.selected import selected
+from reelsweep.flows.runlog import RunLog
 from reelsweep.flows.session import OpenRun, open_run
 from reelsweep.flows.signals import Drain, default_drain_s, draining
 from reelsweep.flows.summary import RunStopped, RunSummary, exit_code
@@ -69,6 +71,8 @@ async def run_prepared(prepared: Prepared) -> RunSummary:
 async def run_to_summary(prepared: Prepared) -> RunSummary:
     """Make what is to be made. Raises RunStopped when the run was stopped before its plan was done."""
     started = time.monotonic()
+    if is_unattended := in_deployment():
+        DISPLAY.set(RunLog())
     async with open_run(prepared) as run:
         tracker = Tracker(run=run, num_todo=run.num_todo())
         manifesting, board = Manifesting(run), Board()
@@ -101,6 +105,8 @@ async def run_to_summary(prepared: Prepared) -> RunSummary:
         await _mark_clean(run)
     if (decided := DECIDED.get()) is not None:
         decided.append(summary)
+    if is_unattended:
+        DISPLAY.get().summary(summary)
     await board.close(summary, tracker.failures)
     if summary.stopped is not None:
         raise RunStopped(summary)
