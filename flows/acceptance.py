@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -20,7 +20,7 @@ from reelsweep.tasks.artifacts.phash import distance
 from reelsweep.tasks.ledger.records import Made
 
 State = Literal["open", "made", "used", "hopeless"]
-"""Something may come of it; a result is there; none will be; none will be of any candidate of its row."""
+"""Something may come of it; a result is there; none will be; nor would be of another candidate of its row."""
 ASKED_WRONGLY = frozenset({"input", "likeness"})
 """What a gateway refuses because of the request: another seed would be refused as well."""
 
@@ -80,7 +80,7 @@ class Acceptance:
 
     def open_more(self, row: int) -> Iterator[int]:
         """Open candidates until enough of them are accepted or may be; their places, in order."""
-        missing = self.need - self._num_sure(row, may_be=True)
+        missing = self.need - self._count(row, {"open", "hopeless"})
         for place in self._unopened(row):
             if missing <= 0:
                 return
@@ -104,42 +104,42 @@ class Acceptance:
     def spare(self) -> Iterator[int]:
         """Candidates that are not opened and would be, should all that are open be rejected."""
         for row in range(len(self)):
-            if self._num_sure(row, may_be=False) < self.need:
+            if self._count(row, {"hopeless"}) < self.need:
                 yield from self._unopened(row)
 
     def num_short(self) -> int:
         """Rows and combinations with fewer accepted than needed."""
-        return sum(self._num_sure(row, may_be=False) < self.need for row in range(len(self)))
+        return sum(self._count(row, set()) < self.need for row in range(len(self)))
 
     def _places(self, row: int) -> range:
         last = self.firsts[row + 1] if row + 1 < len(self.firsts) else self.num_candidates
         return range(self.firsts[row], last)
 
     def _unopened(self, row: int) -> Iterator[int]:
-        places = self._places(row)
-        known = (self.opened.get(place) for place in places)
-        if any(candidate is not None and candidate.state == "hopeless" for candidate in known):
-            return
-        yield from (place for place in places if place not in self.opened)
+        return (place for place in self._places(row) if place not in self.opened)
 
-    def _num_sure(self, row: int, *, may_be: bool) -> int:
-        """Candidates that are accepted; with `may_be` those too of which that is still possible."""
-        sure, kept, all_known = 0, list[str](), True
+    def _count(self, row: int, others: Set[State]) -> int:
+        """Candidates that are accepted, or in one of the `others` states.
+
+        One that is hopeless keeps its place, so that nothing is opened for it, now or later.
+        """
+        number, kept, all_known = 0, list[str](), True
         for place in self._places(row):
             candidate = self.opened.get(place)
             if candidate is None:
                 continue
-            if candidate.state == "open":
-                sure, all_known = sure + may_be, False
+            if candidate.state != "made":
+                number += candidate.state in others
+                all_known = all_known and candidate.state != "open"
                 continue
             looks = [
                 look for choice, look in enumerate(candidate.looks) if (place, choice) not in self._repeats
             ]
-            if all_known or not may_be:
+            if all_known or "open" not in others:
                 looks = [look for look in looks if not self._is_near(look, kept)]
                 kept += [look for look in looks if look is not None]
-            sure += bool(looks)
-        return sure
+            number += bool(looks)
+        return number
 
     def _is_near(self, look: str | None, kept: list[str]) -> bool:
         limit = self.max_distance

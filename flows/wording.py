@@ -115,8 +115,9 @@ def describe_selection(summary: RunSummary) -> str:
         reasons = ", ".join(f"{number} {check}" for check, number in summary.rejected.items())
         text += f"; rejected: {reasons}"
     if summary.num_short:
-        lowest = [f"{name} {share[0]} of {share[1]}" for name, share in summary.acceptance.items()]
-        text += f"; {summary.num_short} prompts are short: {', '.join(lowest[:MOST_PROMPTS])}"
+        lowest = [f"{name} ({share[0]} of {share[1]})" for name, share in summary.acceptance.items()]
+        prompts = "1 prompt" if summary.num_short == 1 else f"{summary.num_short} prompts"
+        text += f"; too few of {prompts}: {', '.join(lowest[:MOST_PROMPTS])}"
     return text
 
 
