@@ -5,7 +5,7 @@ Between `manifesting` (or the command `gallery`) and `tasks.gallery`.
 
 from __future__ import annotations
 
-import asyncio
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from itertools import islice
@@ -50,8 +50,9 @@ def list_commands(lines: Iterable[Line], name: str, images: Images) -> Mapping[s
     }
 
 
-async def draw_some_posters(out: Out, prober: Prober) -> None:
-    """Draw the posters that a few seconds allow; a page without them is whole too."""
-    with suppress(TimeoutError, TroubleError):
-        async with asyncio.timeout(POSTERS_S):
-            await draw_posters(out.desk, await asyncio.to_thread(missing_posters, out.desk), prober)
+def draw_some_posters(out: Out, prober: Prober) -> None:
+    """Draw the posters that a few seconds allow; a page without them is whole too. Blocks."""
+    give_up_at = time.monotonic() + POSTERS_S
+    with suppress(TroubleError):
+        clips = missing_posters(out.desk)
+        draw_posters(out.desk, clips, prober, goes_on=lambda: time.monotonic() < give_up_at)

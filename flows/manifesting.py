@@ -43,7 +43,7 @@ class Manifesting:
 
     async def publish(self) -> Published:
         """Write every file as it stays, at the end of the run."""
-        await draw_some_posters(self.run.prepared.storage, self.run.context.prober)
+        await asyncio.to_thread(draw_some_posters, self.run.prepared.storage, self.run.context.prober)
         return await asyncio.to_thread(self._write, self._publisher.publish)
 
     def refresh_if_due(self) -> None:

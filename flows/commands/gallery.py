@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import webbrowser
 from pathlib import Path
@@ -65,7 +64,7 @@ def _draw_posters(folder: Path) -> int:
     if clips:
         with metering() as meter, Prober() as prober:
             tick = meter("posters", len(clips))
-            asyncio.run(draw_posters(folder, clips, prober, lambda: tick(1)))
+            draw_posters(folder, clips, prober, on_drawn=lambda: tick(1))
     return len(clips)
 
 

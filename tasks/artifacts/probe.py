@@ -46,9 +46,12 @@ class Prober:
         """
         return await asyncio.wrap_future(self._threads.submit(self._probe, path))
 
-    async def poster(self, path: Path) -> bytes:
-        """A frame of the clip at `path` as a small JPEG. Raises as `probe` does."""
-        return await asyncio.wrap_future(self._threads.submit(self._poster, path))
+    def poster(self, path: Path) -> bytes:
+        """A frame of the clip at `path` as a small JPEG; blocks. Raises as `probe` does."""
+        reply = self._reply(path, DRAW)
+        if reply.poster is None:
+            raise InvalidVideo(reply.invalid or "the decoder gave no answer")
+        return reply.poster
 
     @property
     def worker_pids(self) -> frozenset[int]:
@@ -78,12 +81,6 @@ class Prober:
         if reply.facts is None:
             raise InvalidVideo(reply.invalid or "the decoder gave no answer")
         return reply.facts
-
-    def _poster(self, path: Path) -> bytes:
-        reply = self._reply(path, DRAW)
-        if reply.poster is None:
-            raise InvalidVideo(reply.invalid or "the decoder gave no answer")
-        return reply.poster
 
     def _reply(self, path: Path, question: Question) -> Reply:
         with trouble("read", path), path.open("rb") as file:

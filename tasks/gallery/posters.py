@@ -5,19 +5,19 @@ Before `write.py`. A clip without one shows its first frame, so posters may be m
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
-from reelsweep.prompts.errors import ReelsweepError
 from reelsweep.tasks.artifacts.disk import write_whole
 from reelsweep.tasks.artifacts.facts import InvalidVideo
 from reelsweep.tasks.artifacts.probe import Prober
 from reelsweep.tasks.gallery.cells import poster_name
 
-AT_A_TIME = 4
-"""Enough to keep the workers busy."""
+AT_A_TIME = 2
+"""Each keeps a worker busy."""
 
 
 def missing_posters(out: Path) -> list[Path]:
@@ -26,25 +26,24 @@ def missing_posters(out: Path) -> list[Path]:
     return [clip for clip in clips if not (out / poster_name(clip.stem)).exists()]
 
 
-async def draw_posters(
-    out: Path, clips: Iterable[Path], prober: Prober, on_drawn: Callable[[], None] = lambda: None
+def draw_posters(
+    out: Path,
+    clips: Iterable[Path],
+    prober: Prober,
+    *,
+    goes_on: Callable[[], bool] = lambda: True,
+    on_drawn: Callable[[], None] = lambda: None,
 ) -> None:
-    """Draw a poster of each clip; one that cannot be drawn is left out. Cancel it when it takes too long.
+    """Draw a poster of each clip while `goes_on`; one that cannot be drawn is left out. Blocks.
 
     Raises TroubleError when they cannot be written or no worker starts.
     """
-    todo = iter(clips)
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(AT_A_TIME):
-                group.create_task(_draw(out, todo, prober, on_drawn))
-    except* ReelsweepError as errors:
-        raise errors.exceptions[0] from None
+    with ThreadPoolExecutor(AT_A_TIME, thread_name_prefix="reelsweep-poster") as threads:
+        for _ in threads.map(partial(_draw, out, prober, goes_on), clips):
+            on_drawn()
 
 
-async def _draw(out: Path, todo: Iterator[Path], prober: Prober, on_drawn: Callable[[], None]) -> None:
-    for clip in todo:
+def _draw(out: Path, prober: Prober, goes_on: Callable[[], bool], clip: Path) -> None:
+    if goes_on():
         with suppress(InvalidVideo):
-            poster = await prober.poster(clip)
-            await asyncio.to_thread(write_whole, out / poster_name(clip.stem), poster, durable=False)
-        on_drawn()
+            write_whole(out / poster_name(clip.stem), prober.poster(clip), durable=False)

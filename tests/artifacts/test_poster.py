@@ -10,21 +10,21 @@ from reelsweep.tasks.artifacts.facts import InvalidVideo
 from reelsweep.tasks.artifacts.poster import SIDE
 
 
-async def test_a_poster_is_a_small_jpeg_in_the_clips_proportions(prober, render, save) -> None:
+def test_a_poster_is_a_small_jpeg_in_the_clips_proportions(prober, render, save) -> None:
     """Large clips are made small, small ones stay; two drawings are the same bytes."""
     for width, height, wanted in ((1280, 720, (SIDE, 216)), (96, 128, (96, 128))):
         path = save(render(width=width, height=height))
-        poster = await prober.poster(path)
+        poster = prober.poster(path)
         assert Image.open(io.BytesIO(poster)).format == "JPEG"
         assert Image.open(io.BytesIO(poster)).size == wanted
-        assert await prober.poster(path) == poster
+        assert prober.poster(path) == poster
 
 
-async def test_what_is_no_clip_has_no_poster(prober, render, save) -> None:
+def test_what_is_no_clip_has_no_poster(prober, render, save) -> None:
     """A page instead of a clip, and a clip without one whole frame, are refused with a reason."""
     for content in (b"<!doctype html>", render()[:600]):
         with pytest.raises(InvalidVideo):
-            await prober.poster(save(content))
+            prober.poster(save(content))
 
 
 async def test_a_worker_inspects_and_draws_in_turn(prober, render, save) -> None:
@@ -32,6 +32,6 @@ async def test_a_worker_inspects_and_draws_in_turn(prober, render, save) -> None
     path = save(render())
     facts = await prober.probe(path)
     with pytest.raises(InvalidVideo):
-        await prober.poster(save(b"", "empty"))
-    assert await prober.poster(path)
+        prober.poster(save(b"", "empty"))
+    assert prober.poster(path)
     assert await prober.probe(path) == facts

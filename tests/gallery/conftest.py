@@ -172,9 +172,9 @@ def link(source: Path, target: Path) -> None:
         os.link(source, target)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The machine's own Chromium."""
+    """The machine's own Chromium, for one module: while it is open no other event loop can run here."""
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
         pytest.fail("The gallery is tested in a browser, and there is none: apt-get install chromium")

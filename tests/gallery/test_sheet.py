@@ -211,7 +211,7 @@ def test_figures_read_as_people_write_them() -> None:
     assert [span(s) for s in (2.0, 4.56, 125, 3780)] == ["2 s", "4.56 s", "2 min 5 s", "1 h 3 min"]
 
 
-async def test_posters_are_drawn_once_and_a_broken_clip_has_none(make: Any, build: Build) -> None:
+def test_posters_are_drawn_once_and_a_broken_clip_has_none(make: Any, build: Build) -> None:
     """Each clip gets one picture below its hash; what is no clip is left out and stops nothing."""
     rows = make.rows(3)
     out = build(rows, posters=False)
@@ -220,7 +220,7 @@ async def test_posters_are_drawn_once_and_a_broken_clip_has_none(make: Any, buil
     clips, drawn = missing_posters(out), list[int]()
     assert len(clips) == 3
     with Prober(1) as prober:
-        await draw_posters(out, clips, prober, lambda: drawn.append(1))
+        draw_posters(out, clips, prober, on_drawn=lambda: drawn.append(1))
     assert len(drawn) == 3
     assert [path.name for path in missing_posters(out)] == [Path(rows[1]["file_name"]).name]
     write_gallery(FolderOut(out))
