@@ -22,6 +22,7 @@ _ENTITIES = {
     "\\u0026": "&",
 }
 _ENTITY = re.compile("|".join(re.escape(entity) for entity in _ENTITIES))
+_NEVER_IN_URL = re.compile(rf"[\s\x00-\x1f{BREAK}]")
 _TRAILING = ".,;:!?*~|，。；：！？、"
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 _VIDEO_SUFFIX = re.compile(r"\.(?:mp4|m4v|mov|webm|mkv|avi)$", re.IGNORECASE)
@@ -41,7 +42,7 @@ def tidy_url(text: str) -> str | None:
     url = _trim(url.partition("\\")[0])
     if url.startswith("//"):
         url = f"https:{url}"
-    if len(url) < 2 or BREAK in url or any(char.isspace() or ord(char) < 32 for char in url):
+    if len(url) < 2 or _NEVER_IN_URL.search(url):
         return None
     if url.startswith("/"):
         return url

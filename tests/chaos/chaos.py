@@ -2,7 +2,8 @@
 
     python tests/chaos/chaos.py --kills 200 --rounds 50 [--seed 1]
 
-Prints one line a kill, then the figures as JSON; exit code 1 when anything is not as promised.
+Prints one line a kill, the figures of a campaign when it is over, all of them as JSON at the end; exit code 1
+when anything is not as promised.
 """
 
 from __future__ import annotations
@@ -164,6 +165,7 @@ def main() -> int:
                 try:
                     half = (asked.kills + 1) // 2
                     figures[kind] = kill_and_continue(place, runs, ledger, half, asked.seed)
+                    print(json.dumps({kind: figures[kind]}, indent=2), flush=True)
 
                     def new_ledger(idx: int, place: Path = place, kind: str = kind) -> str:
                         local = place / f"pair-{idx}" / "out" / "ledger.db"
