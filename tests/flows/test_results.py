@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 from prefect.results import ResultRecord, ResultRecordMetadata
+from pydantic import JsonValue
+from reelsweep.flows.reproducing import Reproduction
 from reelsweep.flows.results import RESULTS
 from reelsweep.flows.summary import RunStopped, RunSummary
 from reelsweep.prompts.errors import Problem, ReelsweepError, TableError, TroubleError, UsageError
@@ -34,6 +36,22 @@ def travel(value: object) -> object:
 def test_a_summary_arrives_as_a_summary() -> None:
     """Not as a dict: callers use its fields and `frame()`."""
     assert travel(SUMMARY) == SUMMARY
+
+
+@pytest.mark.parametrize("run", [SUMMARY, None])
+def test_what_was_reproduced_arrives_as_it_was_found(run: RunSummary | None) -> None:
+    """With its verdicts, and the run that made what was missing."""
+    verdict: dict[str, JsonValue] = {"model": "m", "near": {"pairs": 1, "low": 0.2, "high": 1.0}, "open": 0}
+    found = Reproduction(
+        out="/out",
+        report="/out/reproduction.parquet",
+        population=4,
+        sampled=1,
+        made_before=0,
+        verdicts=[verdict],
+        run=run,
+    )
+    assert travel(found) == found
 
 
 def test_a_stopped_run_arrives_with_its_summary() -> None:
