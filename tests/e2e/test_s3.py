@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import os
 import re
 import subprocess
@@ -11,12 +12,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from reelsweep.flows.commands.reconcile import reconcile
+from reelsweep.flows.commands.show import show
+from reelsweep.flows.commands.status import status_of
 from reelsweep.flows.server import ServerInUse
 from reelsweep.prompts.errors import OutError, SettingsError
 from reelsweep.tasks.manifest.read import read_attempts, read_manifest
@@ -208,7 +213,6 @@ async def test_access_lost_in_a_run_stops_it_and_the_next_one_stores_what_was_pa
 
 async def test_what_is_wrong_with_a_bucket_is_said_before_anything_is_sent(
     make: Callable[..., Any],
-    reelsweep: Callable[..., Any],
     bucket: Any,
     ledger: str,
     sandbox: SandboxServer,
@@ -220,11 +224,8 @@ async def test_what_is_wrong_with_a_bucket_is_said_before_anything_is_sent(
     with pytest.raises(SettingsError, match="cannot hold its ledger") as wrong:
         await make(table, out=f"{bucket.url}/out")
     assert "--ledger" in wrong.value.remedy
-    ended = reelsweep(
-        "run", table, "--out", "s3://no-such-bucket/out", "--ledger", ledger, "--gateway", sandbox.base_url
-    )
-    assert ended.code == 2
-    assert "no such bucket" in ended.err
+    with pytest.raises(OutError, match="no such bucket"):
+        await make(table, out="s3://no-such-bucket/out", ledger=ledger)
     bucket.server.answer = lambda call: 403 if call.method == "PUT" else None
     with pytest.raises(OutError, match="access is denied"):
         await make(table, out=f"{bucket.url}/out", ledger=ledger)
@@ -260,24 +261,27 @@ async def test_two_machines_share_the_work_through_one_database(
 
 async def test_evidence_and_commands_follow_the_results_into_the_bucket(
     make: Callable[..., Any],
-    reelsweep: Callable[..., Any],
     bucket: Any,
     ledger: str,
     write_table: Callable[..., Path],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A transcript is uploaded and found there; status, show and a ledger made anew work on the URL."""
-    table = write_table([{"prompt": "[[fault=cut]]", "prompt_id": "lost"}])
-    out = f"{bucket.url}/out"
+    table, out = write_table([{"prompt": "[[fault=cut]]", "prompt_id": "lost"}]), f"{bucket.url}/out"
     summary = await make(table, out=out, ledger=ledger)
     assert summary.counts == {"unknown": 1}
     transcript = read_attempts(out)["transcript"][0]
     assert transcript.startswith(f"{out}/transcripts/")
     assert bucket.objects()[transcript.removeprefix(f"{bucket.url}/")]
-    status = reelsweep("status", out, "--ledger", ledger, "--json").json
-    assert status["counts"] == {"unknown": 1}
-    assert reelsweep("status", out).code == 2
-    rebuilt = reelsweep("reconcile", out, "--rebuild", "--ledger", f"{ledger}.new", "--json").json
+    assert (await asyncio.to_thread(status_of, out, ledger))["counts"] == {"unknown": 1}
+    with pytest.raises(SettingsError, match="cannot hold its ledger"):
+        await asyncio.to_thread(status_of, out)
+    anew = f"{ledger}.new"
+    capsys.readouterr()
+    assert await asyncio.to_thread(partial(reconcile, out, ledger=anew, rebuild=True, json=True)) == 1
+    rebuilt = json.loads(capsys.readouterr().out)
     assert (rebuilt["rows"], rebuilt["attempts"], rebuilt["unknown"]) == (1, 1, 1)
-    assert "belongs to another ledger" in reelsweep("status", out, "--ledger", ledger).err
-    shown = reelsweep("show", out, "lost", "--ledger", f"{ledger}.new", "--json").json
-    assert shown["rows"][0]["transcripts"] == [transcript]
+    with pytest.raises(OutError, match="belongs to another ledger"):
+        await asyncio.to_thread(status_of, out, ledger)
+    await asyncio.to_thread(partial(show, out, "lost", ledger=anew, json=True))
+    assert json.loads(capsys.readouterr().out)["rows"][0]["transcripts"] == [transcript]
