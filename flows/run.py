@@ -26,8 +26,8 @@ from reelsweep.flows.options import RunOptions
 from reelsweep.flows.prepare import MANIFEST, Prepared, prepare
 from reelsweep.flows.progress import DISPLAY, Tracker, watch
 from reelsweep.flows.reconcile import reconciling
-from reelsweep.flows.selected import selected
 from reelsweep.flows.runlog import RunLog
+from reelsweep.flows.selected import selected
 from reelsweep.flows.session import OpenRun, open_run
 from reelsweep.flows.signals import Drain, default_drain_s, draining
 from reelsweep.flows.summary import RunStopped, RunSummary, exit_code
