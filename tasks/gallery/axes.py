@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from reelsweep.tasks.gallery.encoded import Columns, Encoded
@@ -35,8 +35,8 @@ MAX_VALUES = 2_000
 """Of an axis: more lines than that are a list, not a sheet."""
 MAX_META = 100
 """Of a carried column: beyond that it is a text, not a label."""
-DENSE = 0.5
-"""Share of a sheet's places that are filled, for axes to be chosen by themselves."""
+FULL, DENSE = 0.75, 0.5
+"""Shares of a sheet's places that are filled: the first axis that is full is chosen, else the densest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def choose_axes(columns: Columns) -> Axes:
     names = [name for name in _candidates(columns) if _may_divide(name, columns[name])]
     rows = "prompt_id" if "prompt_id" in names and _repeats(columns["prompt_id"]) else ""
     across = [name for name in names if _is_asked(name) and name != rows]
-    best = next((name for name in across if _density(columns, rows, name) >= DENSE), "")
+    best = _fullest({name: _density(columns, rows, name) for name in across})
     if not rows and best and not _repeats(columns[best]):
         best = ""
     return Axes(names, rows, best)
@@ -85,6 +85,12 @@ def _is_asked(name: str) -> bool:
     """Whether the plan decides the column: what came back divides no sheet by itself."""
     asked = ("seed", "sample_idx", "choice_idx", "model", "gateway", "size_asked", "seconds_asked")
     return name in asked or name.startswith("param_")
+
+
+def _fullest(densities: Mapping[str, float]) -> str:
+    full = next((name for name, density in densities.items() if density >= FULL), None)
+    densest = max(densities, key=lambda name: densities[name], default="")
+    return full or (densest if densities.get(densest, 0.0) >= DENSE else "")
 
 
 def _density(columns: Columns, rows: str, across: str) -> float:

@@ -22,8 +22,9 @@ LOOKS = ("request_fingerprint", "choice_idx", "frames_sha256", "sha256", "phash"
 """Columns that tell clips apart."""
 _SHEET = ("prompt_id", "prompt", "status", "seed", "sample_idx", "choice_idx", "width", "height")
 _OTHERS = ("text", "tool_calls", "file_name", "duration_s", "cost_usd", "in_plan", "shared")
+_JUDGED = ("accepted", "reject_reason")
 _REASONS = ("refused_at", "error_type", "error_message")
-NEEDED = (*_SHEET, *_OTHERS, *_REASONS, *LOOKS)
+NEEDED = (*_SHEET, *_OTHERS, *_JUDGED, *_REASONS, *LOOKS)
 """Columns without which there is no sheet; every manifest has them."""
 
 
@@ -40,7 +41,7 @@ def cells(
     """The document of the sheet. `gone` are rows whose clip is not there, `posters` hashes of those drawn."""
     axes = choose_axes(columns)
     sheet = {name: columns[name].sorted() for name in axes.names}
-    sheet |= {name: columns[name] for name in (*_SHEET, *_OTHERS) if name not in sheet}
+    sheet |= {name: columns[name] for name in (*_SHEET, *_OTHERS, *_JUDGED) if name not in sheet}
     sheet |= {name: _short(sheet[name]) for name in sheet if _is_text(sheet[name])}
     sheet["file_name"] = sheet["file_name"].map(quote)
     sheet["reason"] = _reasons(columns)

@@ -39,7 +39,7 @@ class Figures:
         return sum(self.counts.values())
 
 
-def page(facts: Mapping[str, str], figures: Figures, *, out: str, running: bool) -> str:
+def page(facts: Mapping[str, str], figures: Figures, notes: Sequence[str], *, out: str, running: bool) -> str:
     """The page as HTML; `out` is the name under which a person knows the folder."""
     counts = {name: figures.counts[name] for name in STATUSES if figures.counts.get(name)}
     return _template().render(
@@ -51,6 +51,7 @@ def page(facts: Mapping[str, str], figures: Figures, *, out: str, running: bool)
         bars=_bars(counts),
         counts=counts,
         words=STATUSES,
+        notes=notes,
         running=running,
     )
 

@@ -15,6 +15,7 @@ from reelsweep.tasks.artifacts.disk import write_whole
 from reelsweep.tasks.gallery.alike import Alike, find_alike
 from reelsweep.tasks.gallery.cells import RECORDS_PER_FILE, cells
 from reelsweep.tasks.gallery.encoded import Columns, Encoded
+from reelsweep.tasks.gallery.notes import notes
 from reelsweep.tasks.gallery.page import call, page, script, style
 from reelsweep.tasks.gallery.record import meanings, records, sections
 from reelsweep.tasks.gallery.source import add_up, read_attempts, read_records, read_sheet
@@ -44,7 +45,9 @@ def write_gallery(
     limit = near_limit(facts)
     alike = find_alike(columns, limit) if columns and not running else Alike([], [], limit)
     sheet = _sheet(storage, columns, alike, facts, running=running)
-    html = page(facts, add_up(facts, columns), out=name or str(storage), running=running)
+    figures = add_up(facts, columns)
+    told = notes(columns) if columns else ()
+    html = page(facts, figures, told, out=name or str(storage), running=running)
     parts = chain(
         () if running else _records(out, again or {}),
         [(f"{FOLDER}/cells.js", call("cells", sheet))],

@@ -121,8 +121,13 @@ def test_what_has_no_result_says_so_in_words(make: Any, build: Build, look: Look
 
 def test_filters_narrow_the_sheet_and_say_how_far(make: Any, build: Build, look: Look) -> None:
     """Status, search and any column with several values; nothing left is said, and Esc goes back."""
-    rows = [make.row(idx, meta_mood=["calm", "wild"][idx % 2]) for idx in range(12)]
+    rows = [make.row(idx, meta_mood=["calm", "wild"][idx % 2], accepted=idx != 5) for idx in range(12)]
+    rows[5]["reject_reason"] = "black: all frames are black"
     page = look(build(rows)).page
+    page.get_by_role("radio", name="rejected").check(force=True)
+    expect(page.locator(".tile:not(.empty)")).to_have_count(1)
+    assert page.locator(".mark").get_attribute("title") == "black: all frames are black"
+    page.get_by_role("radio", name="all").check(force=True)
     page.get_by_text("Filters").click()
     page.get_by_label("mood").select_option("wild")
     expect(page.locator("#count")).to_have_text("6 of 12")

@@ -80,13 +80,27 @@ def sheet(**columns: Sequence[Any]) -> Columns:
     [
         (sheet(prompt_id="aabb", seed=[0, 1, 0, 1]), "prompt_id", "seed"),
         (sheet(prompt_id="aabb", seed=[3, 4, 5, 6]), "prompt_id", "seed"),
+        (
+            sheet(prompt_id="aabb", seed=[3, 4, 5, 6], param_seed_idx=[0, 1] * 2),
+            "prompt_id",
+            "param_seed_idx",
+        ),
         (sheet(prompt_id="abcd", seed=[1, 2, 3, 4]), "", ""),
         (sheet(prompt_id="aaaa", seed=[0, 0, 1, 1], param_cfg=[1, 2, 1, 2]), "", "seed"),
         (sheet(prompt_id="aabb", seed=[7] * 4, param_cfg=[1, 2, 1, 2]), "prompt_id", "param_cfg"),
         (sheet(prompt_id="aaabbbccc", seed=range(9)), "prompt_id", ""),
         (sheet(prompt_id="aabb", seed=[7] * 4, status=["success", "failed"] * 2), "prompt_id", ""),
     ],
-    ids=["seeds", "few own seeds", "one each", "one prompt", "a parameter", "own seeds", "an outcome"],
+    ids=[
+        "seeds",
+        "few own seeds",
+        "derived seeds",
+        "one each",
+        "one prompt",
+        "a parameter",
+        "own seeds",
+        "an outcome",
+    ],
 )
 def test_the_axes_at_first_are_those_that_fill_the_sheet(columns: Columns, rows: str, across: str) -> None:
     """Prompts down where they repeat; across what was asked for and fills half of the places."""
@@ -114,6 +128,25 @@ def test_twins_are_rows_that_were_asked_for_apart(make: Any) -> None:
     ((row, earlier, distance),) = alike.near
     assert (row, earlier) == (5, 4)
     assert 0 < distance <= 0.05
+
+
+def test_the_page_says_what_seeds_and_strata_are_worth(make: Any, build: Build) -> None:
+    """Ignored, unknown and honoured seeds, and configurations that changed, are said above the sheet."""
+
+    def said(**fields: Sequence[str]) -> str:
+        rows = [
+            make.row(idx, **{name: told[idx % len(told)] for name, told in fields.items()})
+            for idx in range(8)
+        ]
+        return (build(rows) / "index.html").read_text().partition('class="notes"')[2].partition("</ul>")[0]
+
+    assert "Seeds are not honoured by sora-2" in said(seed_honoured=["no"])
+    assert "honours seeds is not known; `reelsweep seedcheck`" in said(seed_honoured=["unknown"])
+    assert "Seeds are honoured by sora-2." in said(seed_honoured=["yes"])
+    assert "configurations" not in said(seed_honoured=["yes"], stratum=["sora-2@fp_1"])
+    assert "2 configurations answered for sora-2 (sora-2@fp_1, sora-2@fp_2)" in said(
+        seed_honoured=["yes"], stratum=["sora-2@fp_1", "sora-2@fp_2"]
+    )
 
 
 def test_a_long_prompt_does_not_swell_the_sheet(make: Any, build: Build) -> None:

@@ -23,12 +23,14 @@ function option(value, text) {
 
 function fillStatuses() {
   const count = new Map();
-  for (let clip = 0; clip < table.length; clip++) count.set(table.at("status", clip), (count.get(table.at("status", clip)) ?? 0) + 1);
+  for (const clip of table.all()) count.set(table.at("status", clip), (count.get(table.at("status", clip)) ?? 0) + 1);
   const chips = [["", "", "all", table.length]];
   for (const [name, [word, sign]] of Object.entries(doc.statuses ?? {})) if (count.has(name)) chips.push([name, sign, word, count.get(name)]);
   const alike = [...doc.group.values()];
   const same = alike.filter((group) => group.same.length).length;
   const near = alike.filter((group) => group.near.length).length;
+  const rejected = table.all().filter((clip) => table.at("accepted", clip) === false).length;
+  if (rejected) chips.push(["rejected", "✕", "rejected", rejected]);
   if (same) chips.push(["same", "＝", "same clip", same]);
   if (near) chips.push(["near", "≈", "nearly the same", near]);
   const list = bar.querySelector(".statuses");

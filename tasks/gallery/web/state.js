@@ -62,24 +62,20 @@ function nameOfClip(clip) {
 
 function clipNamed(name) {
   if (!name) return null;
-  for (let clip = 0; clip < table.length; clip++) if (nameOfClip(clip) === name) return clip;
-  return null;
+  return table.all().find((clip) => nameOfClip(clip) === name) ?? null;
 }
 
 // The clips that pass the filters, in the order of the plan.
 function passing() {
   const words = state.find.trim().toLowerCase();
-  const clips = [];
-  for (let clip = 0; clip < table.length; clip++) {
-    if (hasStatus(clip) && hasValues(clip) && (!words || textOf(clip).includes(words))) clips.push(clip);
-  }
-  return clips;
+  return table.all().filter((clip) => hasStatus(clip) && hasValues(clip) && (!words || textOf(clip).includes(words)));
 }
 
 function hasStatus(clip) {
   if (!state.status) return true;
   if (state.status === "same") return (doc.group.get(clip)?.same.length ?? 0) > 0;
   if (state.status === "near") return (doc.group.get(clip)?.near.length ?? 0) > 0;
+  if (state.status === "rejected") return table.at("accepted", clip) === false;
   return table.at("status", clip) === state.status;
 }
 

@@ -6,8 +6,8 @@ class Table {
     this.length = columns.status ? size(columns.status) : 0;
   }
 
-  has(name) {
-    return name in this.columns;
+  all() {
+    return Array.from({ length: this.length }, (_, row) => row);
   }
 
   values(name) {
