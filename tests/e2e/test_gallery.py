@@ -10,8 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from reelsweep.flows.bulk import bulk
 from reelsweep.flows.commands.gallery import gallery
+from reelsweep.flows.options import RunOptions
+from reelsweep.flows.run import PREPARED
+from reelsweep.flows.seedchecking import PROMPT, conclude_experiment, plan_experiment
 from reelsweep.prompts.errors import OutError
+from reelsweep.tasks.sandbox.script import Script
+from reelsweep.tasks.sandbox.server import SandboxServer
+
+SMALL = {"size": "96x64", "seconds": "0.5"}
 
 
 def handed(out: Path, name: str) -> Any:
@@ -45,6 +53,44 @@ async def test_a_run_leaves_a_gallery_that_can_be_made_anew_from_a_copy(
     assert await asyncio.to_thread(gallery, str(out)) == 0
     assert capsys.readouterr().out == f"{(out / 'index.html').as_uri()}\n"
     assert handed(out, "records/0.js") == records
+
+
+async def seedcheck(sandbox: SandboxServer, out: Path, model: str) -> None:
+    """The experiment about one model, in this process."""
+    options = RunOptions(gateway=sandbox.base_url, out=str(out), model=model, set_=SMALL)
+    experiment = await asyncio.to_thread(plan_experiment, options, PROMPT, again=False)
+    reset = PREPARED.set(experiment.prepared)
+    try:
+        await bulk("seedcheck")
+    finally:
+        PREPARED.reset(reset)
+    await asyncio.to_thread(conclude_experiment, experiment)
+
+
+@pytest.mark.parametrize(
+    ("script", "verdict"),
+    [
+        (Script(), "Seeds are honoured by {model}."),
+        (Script(seed="ignored"), "Seeds are not honoured by {model}: its clips are plain samples."),
+        (Script(fingerprint="drifting", drift_every=1), "2 configurations answered for {model}"),
+    ],
+    ids=["honoured", "ignored", "drifting"],
+)
+async def test_the_gallery_says_what_the_seeds_of_a_sweep_are_worth(
+    make: Callable[..., Any],
+    write_table: Callable[..., Path],
+    sandbox: SandboxServer,
+    tmp_path: Path,
+    script: Script,
+    verdict: str,
+) -> None:
+    """After `seedcheck` a sweep's page names the verdict, and a configuration that changed meanwhile."""
+    sandbox.control(script)
+    model = f"sora-2-{tmp_path.name}"
+    await seedcheck(sandbox, tmp_path / "seeds", model)
+    table = write_table([{"prompt": "a red kite", "model": model, **SMALL}])
+    summary = await make(str(table), seeds="0-1")
+    assert verdict.format(model=model) in (Path(summary.out) / "index.html").read_text()
 
 
 def test_a_folder_that_is_no_out_is_refused(tmp_path: Path) -> None:
