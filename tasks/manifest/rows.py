@@ -148,6 +148,8 @@ def _choice_cells(line: Line, result: ResultRecord | None, checks: Checks) -> Ro
         cells |= _reason_cells(line, result)
     if result is not None:
         cells |= _RESULT(result)
+        if status != "success":  # its hash is known before it is there
+            cells["file_name"] = None
         cells |= zip(FACTS, map(result.facts.get, FACTS), strict=True)
         if result.finish_reason is not None:
             cells["finish_reason"] = result.finish_reason

@@ -64,9 +64,9 @@ class Objects:
         """The bytes of an object; None where there is none."""
         return self._ask("read", name, lambda: self._files.cat_file(self._key(name)))
 
-    def tag(self, name: str) -> Tag | None:
+    def tag(self, name: str, patience_s: float = LOOK_PATIENCE_S) -> Tag | None:
         """What tells one state of an object from another; None without one."""
-        return self._ask("look at", name, lambda: self._tag(name))
+        return self._ask("look at", name, lambda: self._tag(name), patience_s)
 
     def sizes(self, folder: str) -> dict[str, int]:
         """The objects in a folder: names relative to the URL, sizes in bytes."""
@@ -176,7 +176,9 @@ class Objects:
         marks = (info.get(key) for key in ("ETag", "etag", "mtime", "created"))
         return int(info["size"]), str(next((mark for mark in marks if mark), ""))
 
-    def _ask(self, what: str, name: str, look: Callable[[], T]) -> T | None:
+    def _ask(
+        self, what: str, name: str, look: Callable[[], T], patience_s: float = LOOK_PATIENCE_S
+    ) -> T | None:
         """What `look` finds; None without the object, which is no trouble (without its bucket it is)."""
 
         def find() -> T | None:
@@ -187,7 +189,7 @@ class Objects:
                     raise
                 return None
 
-        return self._persist(what, name, find, LOOK_PATIENCE_S)
+        return self._persist(what, name, find, patience_s)
 
     def _persist(self, what: str, name: str, call: Callable[[], T], patience_s: float) -> T:
         """What `call` returns, after as many tries as fit in `patience_s`."""

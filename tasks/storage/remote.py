@@ -20,7 +20,7 @@ from typing import TypeVar
 from reelsweep.prompts.errors import OutError, TroubleError
 from reelsweep.prompts.remote import shown_url
 from reelsweep.tasks.artifacts.disk import make_folder, trouble
-from reelsweep.tasks.storage.objects import Objects
+from reelsweep.tasks.storage.objects import PUT_PATIENCE_S, Objects
 from reelsweep.tasks.storage.out import FolderOut
 
 T = TypeVar("T")
@@ -155,7 +155,7 @@ class RemoteOut:
     def bring(self, names: Sequence[str]) -> None:
         """What another machine has published since is brought to the desk: successors build on it."""
         for name in names:
-            tag = self.objects.tag(name)
+            tag = self.objects.tag(name, PUT_PATIENCE_S)  # a publication is worth waiting for
             if tag is not None and tag != self._tags.get(name):
                 (self.desk / name).unlink(missing_ok=True)
                 self.fetch(name)

@@ -76,11 +76,11 @@ def test_a_choice_stands_for_itself(make: Any) -> None:
 
 
 def test_an_open_choice_stands_as_its_generation(make: Any) -> None:
-    """While a clip is being fetched the row says what the ledger says, and never `success`."""
-    fetching = make.attempt(results=(make.result(status="in_progress", file_name=None),))
+    """While a clip is being fetched the row says what the ledger says, never `success`, and names no file."""
+    fetching = make.attempt(results=(make.result(status="in_progress"),))
     for status, shown in (("unknown", "unknown"), ("in_progress", "in_progress"), ("success", "in_progress")):
         (row,) = manifest_rows(make.line(status=status, attempt=fetching))
-        assert row["status"] == shown
+        assert (row["status"], row["file_name"]) == (shown, None)
 
 
 def test_a_success_has_no_reason_and_a_failure_has_one(make: Any) -> None:
