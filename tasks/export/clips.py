@@ -87,5 +87,5 @@ def check_clips(place: Place, samples: Iterable[Sample], tick: Tick) -> None:
         more = f", and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
         raise OutError(
             f"{place}: {', '.join(found[:SHOWN])}{more}; nothing was written.",
-            f"List all: reelsweep verify {place}. Fetch what is missing: reelsweep reconcile {place}.",
+            f"List all: reelsweep verify {place}. Restore them, or leave them out with --filter.",
         )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterator
+
 from reelsweep.tasks.export.clips import hash_file
 from reelsweep.tasks.export.place import Place
 from reelsweep.tasks.export.record import (
@@ -14,7 +17,7 @@ from reelsweep.tasks.export.record import (
     read_marker,
 )
 from reelsweep.tasks.verify.findings import Expected, Report, find_foreign
-from reelsweep.tasks.verify.hashing import Meter, check_files
+from reelsweep.tasks.verify.hashing import Checked, Meter, check_files
 
 PASSED_OVER = (".git/", ".gitattributes", ".cache/", ".huggingface/")
 """What hubs and git leave in a dataset's folder."""
@@ -37,8 +40,18 @@ def verify_export(place: Place, record: ExportRecord, meter: Meter) -> Report:
         missing=checked.missing,
         changed=checked.changed,
         foreign=tuple(find_foreign(entries[name]) for name in sorted(strange)),
-        notes=(f"sha256 of {COMPLETE}: {hash_file(place, COMPLETE)[1]}" if is_complete else UNFINISHED,),
+        notes=tuple(_notes(place, record, checked, is_complete=is_complete)),
     )
+
+
+def _notes(place: Place, record: ExportRecord, checked: Checked, *, is_complete: bool) -> Iterator[str]:
+    if not is_complete:
+        yield UNFINISHED
+    elif checked.missing or checked.changed:
+        command = shlex.join(["reelsweep", "export", "OUT", str(place), *record.words])
+        yield f"what has changed may be deleted; this writes again what is missing: {command}"
+    else:
+        yield f"sha256 of {COMPLETE}: {hash_file(place, COMPLETE)[1]}"
 
 
 def _kept(place: Place, record: ExportRecord) -> tuple[list[Kept], bool]:

@@ -210,7 +210,7 @@ def linked(out: Any) -> dict[str, Any]:
 
 
 WRONG: dict[str, tuple[Bad, type[ReelsweepError], str]] = {
-    "a missing clip": (missing, OutError, "is missing; nothing was written"),
+    "a missing clip": (missing, OutError, "is missing; nothing was written.*leave them out with --filter"),
     "a changed clip": (changed, OutError, "has changed; nothing was written"),
     "a link in place of a clip": (linked, OutError, "is missing; nothing was written"),
     "a wrong filter": (lambda _out: {"filter": "sed < 3"}, SettingsError, "Did you mean seed"),

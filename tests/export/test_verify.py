@@ -164,7 +164,9 @@ def test_an_export_is_held_against_its_own_hashes(exported: Path) -> None:
         path.write_bytes(content + b" ")
         assert names(verify(exported)) == {"changed": [name]}
         path.unlink()
-        assert name in names(verify(exported))["missing"]
+        report = verify(exported)
+        assert name in names(report)["missing"]
+        assert "reelsweep export OUT " in report.notes[0]
         path.write_bytes(content)
     assert verify(exported).is_clean
 
