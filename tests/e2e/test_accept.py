@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import asyncio
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from reelsweep.prompts.errors import SettingsError
 from reelsweep.tasks.sandbox.script import FaultRate, Script
 from reelsweep.tasks.sandbox.server import SandboxServer
 
+CLI = (sys.executable, "-m", "reelsweep.flows.cli")
 SPOILT = Script(
     rates=(FaultRate(fault="clip_black", rate=0.5),),
     fault_seed=3,
@@ -65,30 +65,28 @@ async def test_a_run_that_was_stopped_goes_on_to_the_same_set_and_then_buys_noth
     assert made(pieces[-1].frame()) == made(whole.frame())
 
 
-def test_a_killed_run_goes_on_to_the_same_set(
-    reelsweep: Callable[..., Any], sandbox: SandboxServer, tmp_path: Path
+async def test_a_killed_run_goes_on_to_the_same_set(
+    make: Callable[..., Any], sandbox: SandboxServer, tmp_path: Path
 ) -> None:
-    """SIGKILL in the middle, then the same command: what is accepted is what one run would have accepted."""
+    """SIGKILL in the middle, then the same options: what is accepted is what one run would have accepted."""
     sandbox.control(SPOILT)
+    whole = await make(TABLE, **WANTED, out=str(tmp_path / "whole"))
     TABLE.to_csv(tmp_path / "table.csv", index=False)
-    options = ["table.csv", "--accept", "3", "--candidates", "14", "--canary", "0"]
-    options += ["--gateway", sandbox.base_url, "--yes"]
-    assert reelsweep("run", *options, "--out", "whole").code == 0
     before = len(sandbox.bill())
+    options = ["--accept", "3", "--candidates", "14", "--canary", "0", "--concurrency", "2", "--yes"]
     run = subprocess.Popen(
-        [sys.executable, "-m", "reelsweep.flows.cli", "run", *options, "--out", "cut", "--concurrency", "2"],
+        [*CLI, "run", "table.csv", "--out", "cut", "--gateway", sandbox.base_url, *options],
         cwd=tmp_path,
-        env={**os.environ},
         stdin=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     while len(sandbox.bill()) < before + 4 and run.poll() is None:
-        time.sleep(0.02)
+        await asyncio.sleep(0.02)
     run.send_signal(signal.SIGKILL)
     assert run.wait() == -signal.SIGKILL
-    assert reelsweep("run", *options, "--out", "cut", "--on-unknown", "resubmit", "--json").code == 0
-    frames = [pd.read_parquet(tmp_path / out / "manifest.parquet") for out in ("whole", "cut")]
-    assert made(frames[0]) == made(frames[1])
+    continued = await make(TABLE, **WANTED, out=str(tmp_path / "cut"), on_unknown="resubmit")
+    assert 0 < continued.posts < whole.posts
+    assert made(continued.frame()) == made(whole.frame())
 
 
 async def test_rejects_stay_and_no_more_than_the_candidates_are_made(make: Callable[..., Any]) -> None:
