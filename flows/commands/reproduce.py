@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, cast
 
 from cyclopts import Parameter
@@ -132,11 +132,15 @@ def found_json(found: Reproduction) -> dict[str, Any]:
 
 def print_found(found: Reproduction) -> None:
     """The verdicts on stdout, what stopped the run on stderr."""
+    several = len({str(verdict["gateway"]) for verdict in found.verdicts}) > 1
     for verdict in found.verdicts[:MOST_SHOWN]:
+        where = f"{verdict['gateway']}, " if several else ""
         lines = (escape_terminal(line) for line in verdict_lines(verdict))
-        sys.stdout.write("\n".join(lines) + "\n")
+        sys.stdout.write(escape_terminal(where) + "\n".join(lines) + "\n")
     if (more := len(found.verdicts) - MOST_SHOWN) > 0:
         sys.stdout.write(f"and {more} more, in --json\n")
+    if len(found.verdicts) > 1:
+        sys.stdout.write(total_line(found.verdicts) + "\n")
     posts = 0 if found.run is None else found.run.posts
     sys.stdout.write(f"{posts} POSTs now; every pair: {found.report}\n")
     if found.run is not None and found.run.stopped is not None:
@@ -148,10 +152,18 @@ def verdict_lines(verdict: Mapping[str, Any]) -> Iterator[str]:
     before, after = verdict["system_fingerprint"], verdict["again_system_fingerprint"]
     mark = (before or "no fingerprint") if before == after else f"{before or 'none'}, then {after or 'none'}"
     seeds = "" if verdict["seeded"] else ", no seed"
-    yield f"{verdict['model']}, {mark}{seeds}: {verdict['compared']} pairs compared"
-    for name in LIKENESSES:
+    pairs = "pair" if verdict["compared"] == 1 else "pairs"
+    yield f"{verdict['model']}, {mark}{seeds}: {verdict['compared']} {pairs} compared"
+    for name in LIKENESSES if verdict["compared"] else ():
         share = cast(Mapping[str, Any], verdict[name])
         yield f"  {name:<16}{share['pairs']:>5}   {share['low']:>4.0%} to {share['high']:>4.0%}"
     for name in ("failed", "open"):
         if verdict[name]:
             yield f"  {name:<16}{verdict[name]:>5}"
+
+
+def total_line(verdicts: Sequence[Mapping[str, Any]]) -> str:
+    """All groups together, as counts alone: an interval over different gateways would say nothing."""
+    counts = {name: sum(verdict[name]["pairs"] for verdict in verdicts) for name in LIKENESSES}
+    counts |= {name: sum(verdict[name] for verdict in verdicts) for name in ("failed", "open")}
+    return "in all: " + ", ".join(f"{number} {name}" for name, number in counts.items() if number)

@@ -21,6 +21,7 @@ from reelsweep.flows.run import DECIDED, PREPARED
 from reelsweep.flows.seedchecking import PROMPT, Experiment, conclude_experiment, plan_experiment
 from reelsweep.flows.summary import RunStopped, RunSummary
 from reelsweep.flows.terminal import LogFormat
+from reelsweep.prompts.errors import SettingsError
 from reelsweep.prompts.request import Output
 from reelsweep.tasks.seedcheck.known import Known
 
@@ -82,6 +83,10 @@ def seedcheck(
     fixed = parse_pairs("set", set_) | {
         name: text for name, text in (("size", size), ("seconds", seconds)) if text
     }
+    for name in ("seed", "samples", "prompt_id"):
+        if name in fixed:
+            raise SettingsError(f"--set {name}: the experiment chooses it.", "Leave it out.")
+    prompt = fixed.pop("prompt", prompt)
     gateway = flags.gateway or os.environ.get("REELSWEEP_GATEWAY", "").strip() or SANDBOX
     options = flags.options(gateway=gateway, model=model, output=output, set_=fixed, out=out)
     experiment = plan_experiment(options, prompt, again=again)

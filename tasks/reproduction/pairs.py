@@ -54,9 +54,14 @@ class Pair:
 
 
 def pairs_of(requests: Iterable[Request]) -> Iterator[Pair]:
-    """Every pair that an OUT holds, in the order of its lines."""
+    """Every pair that an OUT holds, in the order of its lines.
+
+    A sample that its table asks for and that was never sent is none yet: no repetition waits for it.
+    """
     for request in requests:
         for again in request.others:
+            if again.in_plan and again.attempt is None:
+                continue
             for choice_idx in range(request.first.plan.n):
                 one, other = _choice(request.first, choice_idx), _choice(again, choice_idx)
                 if one is not None and one.status == "success":

@@ -131,7 +131,7 @@ def test_the_sample_and_its_price_come_first(
     assert (document["posts"], document["verdicts"][0]["different"]["pairs"]) == (1, 1)
     assert reproduce_command(out, sample="1", flags=flags) == 0
     shown = capsys.readouterr().out
-    assert "no seed: 1 pairs compared" in shown
+    assert "no seed: 1 pair compared" in shown
     assert "different           1    21% to 100%" in shown
     assert "0 POSTs now" in shown
 

@@ -124,6 +124,8 @@ def test_the_same_command_again_answers_from_the_evidence(
     with pytest.raises(UsageError, match="--yes"):
         command()
     assert "0.30 to 0.30 USD" in capsys.readouterr().err
+    with pytest.raises(UsageError, match="--set seed: the experiment chooses it"):
+        command(set_=("seed=1",))
     said = []
     for more in ({"yes": True}, {}, {"yes": True, "again": True}):
         assert command(**more) == 0

@@ -55,6 +55,13 @@ def test_a_repetition_without_a_result_is_no_comparison(line: MakeLine, status: 
     assert verdicts(line(1), line(1, 1, status=status, results=())) == [(verdict, None)]
 
 
+def test_what_the_table_has_yet_to_make_is_no_pair(line: MakeLine) -> None:
+    """It is the table's row; a repetition that was never sent is one, and open."""
+    unsent = {"status": "planned", "attempt": None}
+    assert verdicts(line(1), line(1, 1, **unsent)) == []
+    assert verdicts(line(1), line(1, 1, in_plan=False, **unsent)) == [("open", None)]
+
+
 def test_choices_are_compared_one_by_one(line: MakeLine, result: MakeResult) -> None:
     """Choice 0 with choice 0, choice 1 with choice 1; a choice that is missing the second time has failed."""
     both = (result("ab"), result("cd", choice_idx=1))
