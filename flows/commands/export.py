@@ -108,10 +108,8 @@ def plan_lines(plan: ExportPlan) -> list[str]:
     if plan.num_shared:
         lines.append(f"note: {plan.num_shared:,} rows ask for the same as another one; their clip goes once")
     if empty := [name for name, number in counts.items() if not number]:
-        lines.append(
-            f"note: nothing falls into {', '.join(empty)}: "
-            f"there are {plan.num_groups:,} groups of prompts, and none is divided"
-        )
+        groups = "1 group" if plan.num_groups == 1 else f"{plan.num_groups:,} groups"
+        lines.append(f"note: nothing falls into {', '.join(empty)}: {groups} of prompts, and none is divided")
     if not plan.source.ended:
         lines.append("note: the last run has not ended; what the manifest holds now is exported")
     return lines

@@ -24,14 +24,14 @@ def test_the_command_says_what_it_will_do_and_did(
     assert export_command(str(out.path), str(tmp_path / "a"), splits=splits) == 0
     said = capsys.readouterr()
     assert said.err.splitlines() == [
-        "4 of 4 rows, 1.2 kB, in 1 shard: 4 train, 0 test",
-        "note: nothing falls into test: there are 1 groups of prompts, and none is divided",
+        "4 of 4 rows, 1.2 kB, in 1 shard: 0 train, 4 test",
+        "note: nothing falls into train: 1 group of prompts, and none is divided",
         "note: the last run has not ended; what the manifest holds now is exported",
     ]
     assert f"exported: {tmp_path / 'a'}\n" in said.out
     assert export_command(str(out.path), str(tmp_path / "a"), splits=splits, json=True) == 0
     document = json.loads(capsys.readouterr().out)
-    assert (document["samples"], document["shards_written"]) == ({"train": 4, "test": 0}, 0)
+    assert (document["samples"], document["shards_written"]) == ({"train": 0, "test": 4}, 0)
     assert document["sha256"] in said.out
 
 
