@@ -8,6 +8,7 @@ from pathlib import Path
 from reelsweep.prompts import columns as prompt_columns
 from reelsweep.tasks.gateway.error_types import ERROR_TYPES
 from reelsweep.tasks.manifest.columns import ATTEMPTS, MANIFEST, markdown_table
+from reelsweep.tasks.reproduction.columns import REPRODUCTION
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 _PART = re.compile(r"(<!-- generated: (?P<name>[a-z ]+) -->\n).*?(<!-- end -->)", re.S)
@@ -23,6 +24,7 @@ PARTS = {
     "prompt columns": prompt_columns.markdown_table,
     "manifest columns": lambda: markdown_table(MANIFEST),
     "attempt columns": lambda: markdown_table(ATTEMPTS),
+    "reproduction columns": lambda: markdown_table(REPRODUCTION),
     "error types": error_table,
 }
 
