@@ -152,8 +152,7 @@ class RowReader:
 
     def read(self, row_idx: int, record: Record, axes: Mapping[str, str]) -> PromptRow | None:
         """The row under one combination, or None where it is empty or its problems have been noted."""
-        values, faults = self._values(record)
-        values |= {name: cells[axes[name]] for name, cells in self._varied.items()}
+        values, faults = self._values(record, axes) if axes else self._type(record)
         if not faults and not any(name in values for name in PROMPTS) and _is_empty(record):
             self._empty.add(row_idx)
             return None
@@ -163,13 +162,14 @@ class RowReader:
             self._problems.add(row_idx, column, message)
         return row
 
-    def _values(self, record: Record) -> tuple[dict[str, Json], list[Fault]]:
-        """The cells that no axis replaces, typed once for all combinations."""
+    def _values(self, record: Record, axes: Mapping[str, str]) -> tuple[dict[str, Json], list[Fault]]:
+        """The cells of one combination; those that no axis replaces are typed once for all of them."""
         last, values, faults = self._read
         if last is not record:
             values, faults = self._type(record)
             self._read = record, values, faults
-        return values.copy(), faults.copy()
+        varied = {name: cells[axes[name]] for name, cells in self._varied.items()}
+        return {**values, **varied}, faults.copy()
 
     def _type(self, record: Record) -> tuple[dict[str, Json], list[Fault]]:
         values = self._constants.copy()

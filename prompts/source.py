@@ -5,18 +5,22 @@ Used by `plan`. Pure but for the image loader it is given.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from reelsweep.prompts.cells import as_text
 from reelsweep.prompts.columns import BODY_PREFIX, BY_NAME
 from reelsweep.prompts.expand import Cell, Combination, expand, find_lineage
 from reelsweep.prompts.images import ImageDesk
+from reelsweep.prompts.lineage import Lineage
 from reelsweep.prompts.payload import Additions
 from reelsweep.prompts.records import Record, Table
 from reelsweep.prompts.request import Json
 from reelsweep.prompts.rows import Defaults, Problems, RowReader
 from reelsweep.prompts.settings import DEFAULT_MODEL, Overrides, PlanSettings
 from reelsweep.prompts.uses import meta_name
+
+MOST_KEPT = 10_000
+"""Combinations that are kept; more are made anew for every row, so that they take no memory."""
 
 
 class Source:
@@ -39,29 +43,26 @@ class Source:
             problems=problems,
             decimal_comma=table.decimal_comma,
         )
-        self._families = self._find_families() if "follows" in (*table.columns, *overrides.fixed) else None
+        follows = "follows" in (*table.columns, *overrides.fixed)
+        is_small = overrides.sweep.num_crossed <= MOST_KEPT
+        self._kept = list(self._make_combinations(follows=follows)) if follows or is_small else None
         self._meta = [
             (meta_name(name), index)
             for index, name in enumerate(table.columns)
             if name not in overrides.options and not _is_known(name)
         ]
 
-    def _find_families(self) -> list[Combination]:
-        """Every combination with its lineage, where rows follow others."""
-        return [
-            Combination(
-                axes=axes,
-                lineage=find_lineage(
-                    self._table, self._overrides.fixed, self._reader, axes, self._additions, self._problems
-                ),
-            )
-            for axes in self._overrides.sweep.cells()
-        ]
+    def _make_combinations(self, *, follows: bool) -> Iterator[Combination]:
+        """Every combination, with its lineage where rows follow others."""
+        for axes in self._overrides.sweep.cells():
+            yield Combination(axes=axes, lineage=self._find_lineage(axes) if follows else None)
+
+    def _find_lineage(self, axes: Mapping[str, str]) -> Lineage:
+        fixed = self._overrides.fixed
+        return find_lineage(self._table, fixed, self._reader, axes, self._additions, self._problems)
 
     def _combinations(self) -> Iterable[Combination]:
-        if self._families is not None:
-            return self._families
-        return (Combination(axes=axes) for axes in self._overrides.sweep.cells())
+        return self._make_combinations(follows=False) if self._kept is None else self._kept
 
     def cells(self, only: Sequence[int] | None = None) -> Iterator[Cell]:
         """Every cell in order; with `only`, those of the rows whose place in it holds no 0."""
