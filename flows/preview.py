@@ -135,8 +135,8 @@ def _about_replays(known: _Known) -> tuple[str, ...]:
     if not known.replayable:
         return ()
     return (
-        f"{len(known.replayable)} rows of unknown fate are asked for again: the gateway's profile says that"
-        " it sells once for a key.",
+        f"{len(known.replayable)} unknown asked for again: the gateway's profile says that it sells once for"
+        " a key.",
     )
 
 

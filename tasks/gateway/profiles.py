@@ -226,5 +226,8 @@ def _checked(normalise: Callable[[str], str], url: str) -> str:
 
 
 def _problems(error: ValidationError) -> str:
-    lines = [f"{'.'.join(map(str, item['loc'])) or 'profile'}: {item['msg']}" for item in error.errors()]
-    return "; ".join(lines)
+    lines = [
+        f"{'.'.join(map(str, item['loc'])) or 'profile'}: {item['msg'].removeprefix('Value error, ')}"
+        for item in error.errors()
+    ]
+    return f"{'; '.join(lines)}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -165,3 +166,26 @@ def test_a_model_past_its_end_of_life_is_told() -> None:
     assert dated.model_warning("m", date(2026, 9, 24)) is None
     assert "2026-09-24" in (dated.model_warning("m", date(2026, 9, 25)) or "")
     assert dated.model_warning("other", date(2030, 1, 1)) is None
+
+
+@pytest.mark.parametrize(
+    ("written", "ttl_s"),
+    [
+        ({"honoured": True, "ttl": "24h"}, 86_400),
+        ({"honoured": True, "ttl": 90}, 90),
+        ({"honoured": False, "ttl": "1d"}, None),
+        ({}, None),
+    ],
+)
+def test_a_profile_says_how_long_a_key_is_honoured(written: dict[str, Any], ttl_s: float | None) -> None:
+    """A time as people write it; without the promise there is none."""
+    assert profile(idempotency=written).key_ttl_s == ttl_s
+
+
+@pytest.mark.parametrize("written", [{"honoured": True}, {"honoured": True, "ttl": "soon"}, {"ttl": -1}])
+def test_a_promise_without_an_end_is_refused(written: dict[str, Any], tmp_path: Path) -> None:
+    """Nobody remembers for ever, and nothing is guessed: one line says what is expected."""
+    path = tmp_path / "mine.yaml"
+    path.write_text(json.dumps({"base_url": "https://api.example.com", "idempotency": written}))
+    with pytest.raises(SettingsError, match=r"idempotency.*: got .*, expected .*\. Correct the file\."):
+        read_profile(path)
