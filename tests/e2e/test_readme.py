@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from reelsweep.flows.server import ServerInUse
 
@@ -116,3 +120,21 @@ def test_a_killed_run_goes_on_and_the_bill_has_each_clip_once(project: Path, fol
         port = free.getsockname()[1]
     out = run(folder, blocks(project)["killed"].replace("8777", str(port)), BASH)
     assert out.split()[-1] == "16"
+
+
+@pytest.mark.usefixtures("prefect")
+def test_tables_and_results_live_in_a_bucket(bucket: Any, project: Path, tmp_path: Path) -> None:
+    """Clips, tables and page are there, the table's sha256 is kept, and no clip is left on this machine."""
+    table = b"prompt,seed\na fox,1\na hare,2\n"
+    bucket.put("prompts.csv", table)
+    code = (
+        blocks(project)["bucket"].replace("my-bucket", bucket.name).replace("pip install", "pip --version #")
+    )
+    out = run(tmp_path, code, BASH)
+    assert "2 success" in out
+    assert "2 files" in out
+    objects = bucket.objects("clips/")
+    assert {f"clips/{name}" for name in ("reelsweep.json", "index.html", "attempts.parquet")} <= set(objects)
+    facts = pq.read_metadata(pa.BufferReader(objects["clips/manifest.parquet"])).metadata
+    assert facts[b"reelsweep.table_sha256"].decode() == hashlib.sha256(table).hexdigest()
+    assert not list((tmp_path / "home").rglob("*.mp4"))
