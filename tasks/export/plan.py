@@ -63,9 +63,14 @@ class ExportPlan:
         """All clips together."""
         return sum(shard.size_bytes for shard in self.shards)
 
+    @cached_property
+    def _carried(self) -> pa.Table:
+        """The carried columns in one piece: taking rows from many chunks is slow."""
+        return self.source.manifest.select(self.columns).combine_chunks()
+
     def table(self, shard: Shard) -> pa.Table:
         """The carried columns of a shard's samples, key and file name first."""
-        rows = self.source.manifest.take([sample.row for sample in shard.samples]).select(self.columns)
+        rows = self._carried.take([sample.row for sample in shard.samples])
         names = pa.array([sample.name for sample in shard.samples], pa.string())
         keys = pa.array([sample.key for sample in shard.samples], pa.string())
         fields = [pa.field(field.name, field.type) for field in rows.schema]
