@@ -33,7 +33,8 @@ docs: .venv/ready ## write the generated parts of README.md
 	@$(BIN)/python tests/conventions/generated.py
 
 picture: .venv/ready ## draw README.jpg: the gallery of four prompts with six seeds
-	@$(BIN)/reelsweep run tests/shots.csv --seeds 0-5
+	@REELSWEEP_HOME=runs/home $(BIN)/reelsweep seedcheck
+	@REELSWEEP_HOME=runs/home $(BIN)/reelsweep run tests/shots.csv --seeds 0-5
 	@$(BIN)/python tests/picture.py runs/sandbox/shots README.jpg
 
 bench: .venv/ready ## the budgets that are measured

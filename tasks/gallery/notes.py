@@ -27,7 +27,7 @@ def _about_seeds(columns: Columns) -> Iterator[str]:
     if models := said.get("no"):
         yield f"Seeds are not honoured by {models}: its clips are plain samples."
     if models := said.get("unknown"):
-        yield f"Whether {models} honours seeds is not known; `reelsweep seedcheck` finds out."
+        yield f"Whether {models} honours seeds is not known: reelsweep seedcheck finds out."
     if models := said.get("yes"):
         yield f"Seeds are honoured by {models}."
 

@@ -6,6 +6,7 @@ const HEAD = 36;
 const LABEL = 208;
 const NARROW = 700;
 const TITLE = 58; // height of a row's title where it stands above the row
+const ROOM = 90; // height from which a reason has room beside its status
 const NAME = 28; // height of a row's name
 const PROMPT_LINE = 17.5;
 const OVERSCAN = 400;
@@ -92,6 +93,7 @@ function rebuild(number) {
     "aria-rowcount": places.lines.length + (state.across ? 1 : 0),
     "aria-colcount": numPositions(places) + (state.rows ? 1 : 0),
   });
+  canvas.classList.toggle("small", geometry.height < ROOM);
   canvas.hidden = !number;
   canvas.style.height = `${geometry.tops.at(-1)}px`;
   canvas.style.setProperty("--tile", `${geometry.height}px`);
