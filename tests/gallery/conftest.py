@@ -200,10 +200,13 @@ class Seen:
 
 @pytest.fixture
 def look(browser: Browser) -> Iterator[Callable[..., Seen]]:
-    """`look(out)` opens the page of an OUT; at the end it must have been silent and asked for nothing."""
+    """`look(out)` opens the page of an OUT; at the end it must have been silent and asked for nothing.
+
+    With `clock` time passes when the test says so.
+    """
     opened: list[Seen] = []
 
-    def open_page(out: Path, address: str = "", **context: Any) -> Seen:
+    def open_page(out: Path, address: str = "", *, clock: bool = False, **context: Any) -> Seen:
         page = browser.new_context(**{"viewport": {"width": 1200, "height": 800}, **context}).new_page()
         seen = Seen(page)
         opened.append(seen)
@@ -211,6 +214,8 @@ def look(browser: Browser) -> Iterator[Callable[..., Seen]]:
         page.on("pageerror", lambda error: seen.troubles.append(str(error)))
         page.on("request", lambda asked: None if _is_local(asked.url) else seen.troubles.append(asked.url))
         page.set_default_timeout(15_000)
+        if clock:
+            page.clock.install()
         page.goto((out / "index.html").as_uri() + address)
         page.wait_for_selector(".canvas, .notice", state="attached")
         return seen

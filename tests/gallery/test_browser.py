@@ -191,9 +191,10 @@ def test_without_posters_a_clip_shows_its_first_frame(make: Any, build: Build, l
 
 def test_a_page_of_a_running_run_follows_it(make: Any, build: Build, look: Look) -> None:
     """New rows appear without a reload, and the end of the run is said."""
-    page = look(out := build(make.rows(4), running=True)).page
+    page = look(out := build(make.rows(4), running=True), clock=True).page
     page.evaluate("document.querySelector('h1').textContent = 'the same document'")
     build(make.rows(8), out=out)
+    page.clock.run_for(5_100)
     expect(cells(page)).to_have_count(8, timeout=15_000)
     expect(page.locator(".running")).to_be_hidden()
     assert page.locator("h1").inner_text() == "the same document"
