@@ -15,6 +15,8 @@ from reelsweep.tasks.artifacts.frames import FrameHash
 from reelsweep.tasks.export.recipe import parse_splits
 from reelsweep.tasks.sandbox.render import render_clip
 
+pytestmark = pytest.mark.xdist_group("datasets")
+"""One process loads the libraries, which takes longer than the tests."""
 LAST = 11
 """The only clip on a shelf; its key is none of the first."""
 
