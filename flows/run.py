@@ -16,7 +16,7 @@ from typing import Any, cast
 
 import pandas as pd
 from prefect.client.schemas.objects import State
-from prefect.states import Completed
+from prefect.states import Completed, Failed
 from reelsweep.flows.access import in_deployment
 from reelsweep.flows.board import Board, line
 from reelsweep.flows.drift import Drift
@@ -32,7 +32,7 @@ from reelsweep.flows.session import OpenRun, open_run
 from reelsweep.flows.signals import Drain, default_drain_s, draining
 from reelsweep.flows.summary import RunStopped, RunSummary, exit_code
 from reelsweep.flows.window import Window
-from reelsweep.prompts.errors import TroubleError
+from reelsweep.prompts.errors import ReelsweepError, TroubleError
 from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.gateway.strata import StratumCount, by_model
 from reelsweep.tasks.generate import generate
@@ -54,8 +54,16 @@ _WORKERS_PER_SLOT = 2
 
 
 async def run_table(table: str | Path | pd.DataFrame, options: RunOptions) -> RunSummary:
-    """Prepare a run, unless the caller has, and make it. What a served flow pickles ends at this name."""
-    return await run_prepared(PREPARED.get() or prepare(table, options))
+    """Prepare a run, unless the caller has, and make it. What a served flow pickles ends at this name.
+
+    What Reelsweep itself says no to goes out as a state: callers get it raised, and the log of a night has
+    its one line and no traceback.
+    """
+    try:
+        return await run_prepared(PREPARED.get() or prepare(table, options))
+    except ReelsweepError as error:
+        state: State[Any] = Failed(message=str(error), data=error)
+        return cast(RunSummary, state)
 
 
 async def run_prepared(prepared: Prepared) -> RunSummary:

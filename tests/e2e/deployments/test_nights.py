@@ -131,7 +131,10 @@ def test_three_nights_over_a_growing_table(
     assert third.counts == {"skipped_budget": 2, "success": 4}
     assert sum(summary_of(run).posts for run in runs) == len(sandbox.bill()) - before == 5
     assert all(one.end_time <= other.start_time for one, other in pairwise(runs))
-    assert "table: 2 new, 1 edited since the last run" in (site.checkout / "worker.log").read_text()
+    log = (site.checkout / "worker.log").read_text()
+    assert "table: 2 new, 1 edited since the last run" in log
+    assert "Failed('stopped: the budget is used up, 2 rows were not sent" in log
+    assert "raise RunStopped" not in log
     assert files_with("nightly", site.home)
     assert files_with(KEY, site.home, site.checkout) == []
 
