@@ -15,12 +15,12 @@ from reelsweep.tasks.manifest.columns import ATTEMPTS, MANIFEST
 
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Asked": (
-        *("prompt_id", "model", "seed", "sample_idx", "choice_idx", "size_asked", "seconds_asked"),
-        *("output", "gateway"),
+        *("prompt_id", "model", "seed", "sample_idx", "choice_idx", "candidate_idx"),
+        *("size_asked", "seconds_asked", "output", "gateway"),
     ),
     "Outcome": (
         *("status", "refused_at", "error_type", "error_code", "error_message", "finish_reason"),
-        *("served_model", "seed_honoured", "system_fingerprint", "gateway_task_id"),
+        *("served_model", "seed_honoured", "system_fingerprint", "stratum", "gateway_task_id"),
     ),
     "Clip": (
         *("file_name", "size_bytes", "mime_type", "width", "height", "duration_s", "fps", "num_frames"),
@@ -37,6 +37,8 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     ),
 }
 """Headings of a record and the columns under them; what has no heading stands under its own kind."""
+VERDICTS = ("accepted", "reject_reason", "near_duplicate_of")
+"""What the checks amount to; it stands beside them."""
 APART = frozenset({"prompt", "messages", "text", "tool_calls", "params", "in_plan", "shared"})
 """Shown in a way of their own."""
 ATTEMPT = (
@@ -88,6 +90,8 @@ def attempts_of(rows: Iterable[Mapping[str, Any]]) -> Attempts:
 
 
 def _kind(name: str) -> str:
+    if name in VERDICTS:
+        return "Checks"
     for prefix, title in (("param_", "Parameters"), ("check_", "Checks"), ("meta_", "Carried along")):
         if name.startswith(prefix):
             return title
