@@ -61,7 +61,7 @@ class RunFlags:
     """column=a,b crosses every row with the values; repeatable."""
     sweep: Annotated[str | None, Parameter(group=WHAT)] = None
     """A YAML file of axes, fragments, zips, exclusions and seeds; `example:` is the shipped one."""
-    checks: Annotated[str, Parameter(group=WHAT)] = "default"
+    checks: Annotated[str, Parameter(group=WHAT, allow_leading_hyphen=True)] = "default"
     """Content checks of clips: default, none, NAME,NAME, or changes such as -fps,black=0.5,expect_audio."""
     accept: Annotated[int | None, Parameter(group=HOW_MUCH)] = None
     """Make fresh candidates for rejected ones, until N of each prompt and combination are accepted."""

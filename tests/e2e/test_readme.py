@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -101,6 +102,15 @@ def test_a_table_of_ones_own_grows(project: Path, folder: Path) -> None:
     assert run(folder, blocks(project)["gallery"], BASH).strip() == page.as_uri()
     assert "<title>mine · Reelsweep</title>" in page.read_text()
     assert len(list((folder / "runs/sandbox/mine/gallery/posters").glob("*/*.jpg"))) == 8
+
+
+@pytest.mark.xdist_group("readme")
+def test_rejected_clips_are_made_up_for(project: Path, folder: Path) -> None:
+    """The plan says least and most; the manifest holds what was accepted and every reject."""
+    out = run(folder, blocks(project)["accept"], BASH)
+    assert "6; at most 12, where clips are rejected" in out
+    told = pd.read_parquet(folder / "runs/sandbox/clips/manifest.parquet")
+    assert told.groupby("prompt_id")["accepted"].agg(["sum", "size"]).to_numpy().tolist() == [[3, 3], [0, 6]]
 
 
 @pytest.mark.xdist_group("readme")
