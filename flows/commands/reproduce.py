@@ -145,6 +145,9 @@ def print_found(found: Reproduction) -> None:
     sys.stdout.write(f"{posts} POSTs now; every pair: {found.report}\n")
     if found.run is not None and found.run.stopped is not None:
         sys.stderr.write(f"stopped: {escape_terminal(found.run.stopped)}\n")
+    elif found.exit_code:
+        remedy = f"`reelsweep reconcile {found.out}` asks for them; --on-unknown resubmit buys them again."
+        sys.stderr.write(f"Some are open: {escape_terminal(remedy)}\n")
 
 
 def verdict_lines(verdict: Mapping[str, Any]) -> Iterator[str]:
