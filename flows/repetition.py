@@ -14,8 +14,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from reelsweep.flows.access import SANDBOX, named_gateway
-from reelsweep.flows.commands.outs import OpenOut, open_out
 from reelsweep.flows.options import RunOptions, parse_share
+from reelsweep.flows.outs import OpenOut, open_out
 from reelsweep.flows.places import find_out
 from reelsweep.flows.planned import spec_of
 from reelsweep.flows.prepare import Prepared, check_out, prepared_for

@@ -12,6 +12,7 @@ from prefect import flow
 from reelsweep.flows.options import Budget, RunOptions, parse_concurrency
 from reelsweep.flows.reproducing import Reproduction, reproduce_drawn
 from reelsweep.flows.results import RESULTS
+from reelsweep.flows.run import in_one_line
 from reelsweep.prompts.pricing import Price
 
 
@@ -69,4 +70,4 @@ async def reproduce(
         ledger=ledger,
         rebuy=True,
     )
-    return await reproduce_drawn(out, options, sample=str(sample), fresh=fresh)
+    return await in_one_line(lambda: reproduce_drawn(out, options, sample=str(sample), fresh=fresh))

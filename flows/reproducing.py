@@ -9,8 +9,8 @@ import asyncio
 from contextvars import ContextVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue
-from reelsweep.flows.commands.outs import open_out
 from reelsweep.flows.options import RunOptions
+from reelsweep.flows.outs import open_out
 from reelsweep.flows.places import only_writer
 from reelsweep.flows.repetition import Repetition, draw_repetition
 from reelsweep.flows.run import run_to_summary

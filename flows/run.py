@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import pandas as pd
 from prefect.client.schemas.objects import State
@@ -49,21 +49,27 @@ PREPARED: ContextVar[Prepared | None] = ContextVar("prepared", default=None)
 DECIDED: ContextVar[list[RunSummary] | None] = ContextVar("decided", default=None)
 """A list that gets the summary while the flow still runs: a lost Prefect server may make it raise later."""
 
+R = TypeVar("R")
+
 _WORKERS_PER_SLOT = 2
 """Rows that sleep or wait hold no slot, so there are more workers than slots."""
 
 
 async def run_table(table: str | Path | pd.DataFrame, options: RunOptions) -> RunSummary:
-    """Prepare a run, unless the caller has, and make it. What a served flow pickles ends at this name.
+    """Prepare a run, unless the caller has, and make it. What a served flow pickles ends at this name."""
+    return await in_one_line(lambda: run_prepared(PREPARED.get() or prepare(table, options)))
 
-    What Reelsweep itself says no to goes out as a state: callers get it raised, and the log of a night has
-    its one line and no traceback.
+
+async def in_one_line(made: Callable[[], Awaitable[R]]) -> R:
+    """What a flow returns; what Reelsweep itself says no to as a state.
+
+    Callers get it raised, and the log of a night has its one line and no traceback.
     """
     try:
-        return await run_prepared(PREPARED.get() or prepare(table, options))
+        return await made()
     except ReelsweepError as error:
         state: State[Any] = Failed(message=str(error), data=error)
-        return cast(RunSummary, state)
+        return cast(R, state)
 
 
 async def run_prepared(prepared: Prepared) -> RunSummary:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from reelsweep.flows.access import named_gateway
-from reelsweep.flows.commands.outs import OpenOut, open_out
 from reelsweep.flows.options import RunOptions
+from reelsweep.flows.outs import OpenOut, open_out
 from reelsweep.flows.places import find_out
 from reelsweep.flows.prepare import RUNS, Prepared, prepare
 from reelsweep.prompts.records import ColumnRecords, Table

@@ -14,11 +14,11 @@ from typing import Annotated
 from cyclopts import Parameter
 from reelsweep.flows.access import SANDBOX, key_of, named_gateway
 from reelsweep.flows.bill import Meaning, parse_mapping
-from reelsweep.flows.commands.outs import OpenOut, open_out
 from reelsweep.flows.commands.screen import print_json
 from reelsweep.flows.display import escape_terminal
 from reelsweep.flows.gallery import draw
 from reelsweep.flows.options import DEFAULT_KEY_ENV, RunOptions
+from reelsweep.flows.outs import OpenOut, open_out
 from reelsweep.flows.places import find_out, only_writer
 from reelsweep.flows.rebuild import rebuild as rebuild_ledger
 from reelsweep.flows.reconcile import Reconciled, reconcile_out

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 from reelsweep.flows.again import command_for
-from reelsweep.flows.commands.outs import OpenOut, open_out
 from reelsweep.flows.commands.screen import print_json
 from reelsweep.flows.display import escape_terminal
+from reelsweep.flows.outs import OpenOut, open_out
 from reelsweep.prompts.errors import UsageError
 from reelsweep.tasks.ledger.records import AttemptRecord, Line
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
-from reelsweep.flows.commands.outs import open_out
 from reelsweep.flows.commands.screen import print_json
 from reelsweep.flows.display import escape_terminal
+from reelsweep.flows.outs import open_out
 from reelsweep.flows.prepare import RUNS
 from reelsweep.tasks.manifest.outfile import NAME
 

@@ -50,7 +50,7 @@ def test_refusals_are_counted_over_everything_that_was_asked(out: Any, export: A
     assert "Refused were: input 2." in text
     assert "Cost of everything that was asked: 4.80 USD (2.40 USD for each clip here); 0.80 USD more" in text
     assert "does not follow `seed`" in text
-    assert "1 rows had no final answer" in text
+    assert "1 row had no final answer" in text
     assert "reelsweep export OUT DEST --format videofolder --filter 'seed < 2'" in text
     assert "sha256 `" + "a" * 64 in text
 

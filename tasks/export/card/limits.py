@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reelsweep.tasks.export.card.counts import Counts
-from reelsweep.tasks.export.card.wording import code, share
+from reelsweep.tasks.export.card.wording import code, count, share
 from reelsweep.tasks.export.plan import ExportPlan
 
 
@@ -38,18 +38,18 @@ def _of_selection(plan: ExportPlan, counts: Counts) -> Iterator[str]:
         yield "A filter chose the clips (above): it is part of what this dataset shows."
     left = counts.statuses["unknown"] + counts.statuses["planned"] + counts.statuses["in_progress"]
     if left:
-        yield f"{left:,} rows had no final answer when this was exported."
+        yield f"{count(left, 'row')} had no final answer when this was exported."
     if counts.texts:
-        yield f"{counts.texts:,} rows asked for text; only clips are here."
+        yield f"{count(counts.texts, 'row')} asked for text; only clips are here."
     if plan.num_repeated:
-        yield f"{plan.num_repeated:,} clips were made only to compare (`reelsweep reproduce`) and left out."
+        yield f"{count(plan.num_repeated, 'clip')} made only to compare (`reelsweep reproduce`) left out."
     if plan.num_shared:
-        yield f"{plan.num_shared:,} rows asked for the very same as another one; their clip is here once."
+        yield f"{count(plan.num_shared, 'row')} asked for the same as another: its clip is here once."
 
 
 def _of_clips(plan: ExportPlan, counts: Counts) -> Iterator[str]:
     if counts.same_looks:
-        yield f"{counts.same_looks:,} clips show exactly what another one shows (equal `frames_sha256`)."
+        yield f"{count(counts.same_looks, 'clip')} with the very frames of another (equal `frames_sha256`)."
     if len(counts.sizes) > 1 or len(counts.rates) > 1:
         yield "Frame sizes or rates differ between clips."
     empty = [name for name, number in plan.counts.items() if not number]
