@@ -30,7 +30,9 @@ _UNREACHABLE = frozenset(
         "ReadTimeoutError",
         "TimeoutError",
         "ServerTimeoutError",
-        "ClientConnectorError",
+        "HTTPClientError",
+        "ClientConnectionError",
+        "ClientPayloadError",
     }
 )
 _S3 = ("s3", "s3a")

@@ -70,7 +70,7 @@ def read_table(place: Place, name: str, columns: Sequence[str] | None = None) ->
     """A Parquet file of the place. Raises OutError for a damaged one."""
     with in_reading(f"{place}, {name}"), place.open(name) as file:
         try:
-            return pq.read_table(file, columns=columns and list(columns))
+            return pq.read_table(file, columns=None if columns is None else list(columns))
         except pa.ArrowInvalid as error:
             raise OutError(
                 f"{name} of {place} is damaged.", "Run the table again, or: reelsweep reconcile OUT."

@@ -133,12 +133,13 @@ def _markers(plan: ExportPlan, place: Place) -> dict[str, Marker]:
             f"{place} holds another export ({' '.join(record.words)}; {record.samples} samples).",
             "Choose an empty folder, or give the options it was made with.",
         )
+    sizes = {entry.name: entry.size_bytes for entry in place.entries() if entry.kind == "file"}
     found = {shard.name: read_marker(place, shard.name) for shard in plan.shards}
-    return {name: marker for name, marker in found.items() if marker and _is_there(place, marker)}
+    return {name: marker for name, marker in found.items() if marker and _is_there(sizes, marker)}
 
 
-def _is_there(place: Place, marker: Marker) -> bool:
-    return all(place.size(kept.name) == kept.size_bytes for kept in marker.files)
+def _is_there(sizes: Mapping[str, int], marker: Marker) -> bool:
+    return all(sizes.get(kept.name) == kept.size_bytes for kept in marker.files)
 
 
 def _check_empty(place: Place) -> None:

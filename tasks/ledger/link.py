@@ -195,5 +195,8 @@ _SERVER_SETTINGS = {
     "lock_timeout": f"{BUSY_S}s",
     "idle_in_transaction_session_timeout": f"{BUSY_S}s",
     "timezone": "UTC",
+    "tcp_keepalives_idle": "30",  # a machine that is switched off keeps its locks no longer than a lease
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
 }
 _TAKE_TURN = text(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")

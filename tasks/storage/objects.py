@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import base64
 import importlib
+import io
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar, cast
 
 from reelsweep.prompts.errors import TroubleError
-from reelsweep.prompts.remote import refusal
+from reelsweep.prompts.remote import Refusal, refusal
 
 T = TypeVar("T")
 Tag = tuple[int, str]
@@ -37,6 +38,40 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         },
     }
 }
+
+
+class UnreachableError(TroubleError):
+    """The place fails, not the object: what is asked for next would fail too."""
+
+
+class _Reading(io.RawIOBase):
+    """An object that is read; whatever its file system raises becomes a TroubleError."""
+
+    def __init__(self, opened: Any, url: str, name: str) -> None:
+        self._opened = opened
+        self._url, self._name = url, name
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            return self._opened.read(size)
+        except Exception as error:
+            raise _trouble("read", self._url, self._name, refusal(error, self._url)) from None
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._opened.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._opened.tell()
+
+    def close(self) -> None:
+        self._opened.close()
+        super().close()
 
 
 class Objects:
@@ -85,11 +120,14 @@ class Objects:
         return {name: int(found[path]["size"]) for path, name in names.items() if name}
 
     def open(self, name: str) -> BinaryIO:
-        """An object, to be read from its start. Raises TroubleError, also where there is none."""
+        """An object, to be read from its start.
+
+        Raises TroubleError, here and while it is read, also where there is none.
+        """
         opened = self._ask("read", name, lambda: self._files.open(self._key(name), "rb"))
         if opened is None:
             raise TroubleError(f"{self.url}/{name} is not there.", "Restore it.")
-        return opened
+        return cast(BinaryIO, _Reading(opened, self.url, name))
 
     def remove(self, name: str) -> None:
         """Take an object away, if it is there."""
@@ -202,8 +240,7 @@ class Objects:
                 pause_s = PAUSES_S[min(tries, len(PAUSES_S) - 1)]
                 is_late = time.monotonic() + pause_s - began > patience_s
                 if not refused.may_pass or is_late or self._given_up.is_set():
-                    message = f"cannot {what} {self.url}/{name}: {refused.why}."
-                    raise TroubleError(message, refused.remedy) from None
+                    raise _trouble(what, self.url, name, refused) from None
             else:
                 if tries > 1:
                     self.on_note(f"{self.url} answers again.")
@@ -212,3 +249,8 @@ class Objects:
                 self.on_note(f"cannot {what} in {self.url} ({refused.why}); trying again for a while.")
             tries += 1
             self._given_up.wait(pause_s)
+
+
+def _trouble(what: str, url: str, name: str, refused: Refusal) -> TroubleError:
+    kind = UnreachableError if refused.may_pass else TroubleError
+    return kind(f"cannot {what} {url}/{name}: {refused.why}.", refused.remedy)

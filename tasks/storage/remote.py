@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import re
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -31,6 +32,7 @@ LEAVES = (CLIPS, "transcripts", "rejected")
 """Folders whose files leave the desk when they are in OUT; all others are read here again."""
 PART_S = 30 * 86_400.0
 """A download that nothing was added to for so long was finished elsewhere, or its address is dead."""
+_HASH = re.compile(r"[0-9a-f]{64}")
 _PLAIN = re.compile(r"[^0-9A-Za-z._-]+")
 
 
@@ -65,7 +67,7 @@ class RemoteOut:
         self._tags: dict[str, tuple[int, str]] = {}
         """Objects that are brought → what they were when the desk had the same."""
         self._listed: dict[str, dict[str, int]] = {}
-        """Folders of clips → sizes, as they were when first asked for."""
+        """Folders of files named by their hash → sizes, as they were when first asked for."""
 
     def __str__(self) -> str:
         return str(self.objects)
@@ -85,9 +87,10 @@ class RemoteOut:
         with trouble("make", self.desk):
             self.desk.mkdir(parents=True, exist_ok=True)
             self.desk.chmod(0o700)
-            oldest = time.time() - PART_S
+            oldest_ns = (time.time() - PART_S) * 1e9
             for part in self.desk.glob(f"{CLIPS}/.part/*"):
-                if part.stat().st_mtime < oldest:
+                state = _state(part)
+                if state is not None and state[0] < oldest_ns:
                     part.unlink(missing_ok=True)
 
     def read(self, name: str) -> bytes | None:
@@ -113,10 +116,7 @@ class RemoteOut:
 
     def is_whole(self, name: str, sha256: str, size_bytes: int | None) -> bool:
         """Whether the object has this size; its bytes were checked when it was put under its hash."""
-        folder = name.rpartition("/")[0]
-        if folder not in self._listed:
-            self._listed[folder] = self.objects.sizes(folder)
-        return sha256 in name and self._listed[folder].get(name, -1) == size_bytes
+        return sha256 in name and self._sizes(name).get(name, -1) == size_bytes
 
     def find(self, folder: str, stem: str) -> str | None:
         """On the desk or in the bucket."""
@@ -130,10 +130,14 @@ class RemoteOut:
         if not path.exists():
             with trouble("write", path):
                 make_folder(path.parent)
-            beside = path.with_name(f".{path.name}.fetched")
-            if not self.objects.fetch(name, beside):
-                raise TroubleError(f"{self}/{name} is not there any more.", "Restore it, or reconcile.")
-            beside.replace(path)
+            beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")  # two may want it at once
+            try:
+                if not self.objects.fetch(name, beside):
+                    raise TroubleError(f"{self}/{name} is not there any more.", "Restore it, or reconcile.")
+                with trouble("write", path):
+                    beside.replace(path)
+            finally:
+                beside.unlink(missing_ok=True)
         return path
 
     def keep(self, part: Path, name: str, sha256: str) -> None:
@@ -162,9 +166,13 @@ class RemoteOut:
                 self._tags[name] = tag
 
     def publish(self, last: Sequence[str]) -> None:
-        """Transcripts, inputs and all else first: what is published last may name them."""
-        for name in self._waiting(last):
-            self._upload(name, None)
+        """Transcripts, inputs and all else in folders first: what is published last may name them.
+
+        A file beside the tables is handed over by who writes it: the desk's may be older than the bucket's.
+        """
+        for name in self._waiting():
+            if not self._is_same(name):
+                self._upload(name, None)
         for name in last:
             self._upload(name, None)
 
@@ -194,12 +202,27 @@ class RemoteOut:
         self.give_up()
         self._threads.shutdown(wait=True, cancel_futures=True)
 
-    def _waiting(self, last: Sequence[str]) -> Iterator[str]:
+    def _waiting(self) -> Iterator[str]:
         for path in sorted(self.desk.rglob("*")):
             name = path.relative_to(self.desk).as_posix()
-            hidden = any(part.startswith(".") for part in name.split("/"))
-            if not hidden and name not in last and not name.startswith(f"{CLIPS}/") and path.is_file():
+            folder, *below = name.split("/")
+            hidden = any(part.startswith(".") for part in (folder, *below))
+            if below and not hidden and folder != CLIPS and path.is_file():
                 yield name
+
+    def _is_same(self, name: str) -> bool:
+        """Whether the bucket had this image or poster before: what a hash names never changes."""
+        path = self.desk / name
+        if name in self._handed or name.partition("/")[0] in LEAVES or not _HASH.fullmatch(path.stem):
+            return False
+        state = _state(path)
+        return state is not None and self._sizes(name).get(name) == state[1]
+
+    def _sizes(self, name: str) -> dict[str, int]:
+        folder = name.rpartition("/")[0]
+        if folder not in self._listed:
+            self._listed[folder] = self.objects.sizes(folder)
+        return self._listed[folder]
 
     def _upload(self, name: str, sha256: str | None) -> None:
         path = self.desk / name

@@ -21,7 +21,10 @@ from reelsweep.tasks.verify.hashing import Checked, Meter, check_files
 
 PASSED_OVER = (".git/", ".gitattributes", ".cache/", ".huggingface/")
 """What hubs and git leave in a dataset's folder."""
-UNFINISHED = "the export was not finished; the command that began it goes on where it was"
+UNFINISHED = (
+    "the export was not finished, so what is foreign cannot be told; the command that began it goes on"
+    " where it was"
+)
 
 
 def verify_export(place: Place, record: ExportRecord, meter: Meter) -> Report:
@@ -31,7 +34,8 @@ def verify_export(place: Place, record: ExportRecord, meter: Meter) -> Report:
     written = {each.name: Expected(each.size_bytes, each.sha256) for each in kept}
     needed = dict.fromkeys((*map(marker_name, record.shards), COMPLETE), Expected())
     checked = check_files(place, entries, {**needed, **written}, meter)
-    strange = set(entries) - set(written) - {EXPORT, COMPLETE}
+    known = {*written, *needed, EXPORT}
+    strange = sorted(name for name in entries if name not in known) if is_complete else []
     return Report(
         where=str(place),
         kind="export",
@@ -39,7 +43,7 @@ def verify_export(place: Place, record: ExportRecord, meter: Meter) -> Report:
         size_bytes=checked.size_bytes,
         missing=checked.missing,
         changed=checked.changed,
-        foreign=tuple(find_foreign(entries[name]) for name in sorted(strange)),
+        foreign=tuple(find_foreign(entries[name]) for name in strange),
         notes=tuple(_notes(place, record, checked, is_complete=is_complete)),
     )
 

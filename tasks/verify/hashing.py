@@ -9,6 +9,7 @@ from reelsweep.prompts.errors import TroubleError
 from reelsweep.tasks.export.clips import hash_file
 from reelsweep.tasks.export.place import Entry, Place
 from reelsweep.tasks.export.threads import in_threads
+from reelsweep.tasks.storage.objects import UnreachableError
 from reelsweep.tasks.verify.findings import Expected, Finding, find_changed, find_missing
 
 Meter = Callable[[str, int], Callable[[int], None]]
@@ -29,7 +30,10 @@ class Checked:
 def check_files(
     place: Place, entries: Mapping[str, Entry], expected: Mapping[str, Expected], meter: Meter
 ) -> Checked:
-    """Hold every expected file against what is there; one that cannot be read counts as changed."""
+    """Hold every expected file against what is there; one that cannot be read counts as changed.
+
+    Raises UnreachableError for a store that fails, of which nothing can be said.
+    """
     missing = find_missing(expected, entries)
     absent = {finding.name for finding in missing}
     known = sorted(name for name in expected if name not in absent and expected[name] != Expected())
@@ -38,6 +42,8 @@ def check_files(
     def check(name: str) -> Finding | None:
         try:
             size_bytes, sha256 = hash_file(place, name)
+        except UnreachableError:
+            raise
         except TroubleError as error:
             return Finding(name, error.message)
         finally:

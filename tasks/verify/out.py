@@ -9,21 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from reelsweep.prompts.errors import OutError, TroubleError
 from reelsweep.tasks.export.place import Entry, Place
 from reelsweep.tasks.export.source import MANIFEST, read_ended, read_table
+from reelsweep.tasks.storage.objects import UnreachableError
 from reelsweep.tasks.verify.findings import Expected, Finding, Report, find_foreign
 from reelsweep.tasks.verify.hashing import Meter, check_files
 from reelsweep.tasks.verify.layout import PUBLISHED, Belongs, belongs, hash_in
 
+ATTEMPTS = "attempts.parquet"
 GOING = "its last run has not ended: it is going, or was killed; what it has made meanwhile is no fault"
 
 
 def verify_out(place: Place, meter: Meter) -> Report:
     """Hold every file of an OUT against its manifest. Raises OutError when the manifest cannot be read."""
     ended = read_ended(place)
-    entries = {entry.name: entry for entry in place.entries()}
     clips, unsafe = _listed_clips(place)
-    others = _listed_others(place, entries)
+    others, damaged = _listed_others(place)
+    entries = {entry.name: entry for entry in place.entries()}  # last: a run adds files, then lists them
     unlisted = _files(entries, "clip") - set(clips)
     hashed = _files(entries, "by_hash") | (set[str]() if ended else unlisted)
     named = {name: Expected(sha256=hash_in(name)) for name in hashed}
@@ -36,7 +39,7 @@ def verify_out(place: Place, meter: Meter) -> Report:
         checked=checked.files,
         size_bytes=checked.size_bytes,
         missing=checked.missing,
-        changed=(*unsafe, *checked.changed),
+        changed=(*unsafe, *damaged, *checked.changed),
         foreign=tuple(find_foreign(entries[name]) for name in sorted(strange - set(clips) - set(others))),
         pending=() if ended else tuple(Finding(name) for name in sorted(unlisted - wrong)),
         notes=() if ended else (GOING,),
@@ -67,11 +70,21 @@ def _listed_clips(place: Place) -> tuple[dict[str, Expected], list[Finding]]:
     return clips, [unsafe[name] for name in sorted(unsafe)]
 
 
-def _listed_others(place: Place, entries: Mapping[str, Entry]) -> dict[str, Expected]:
-    """The files a run publishes, and the transcripts its attempts name."""
+def _listed_others(place: Place) -> tuple[dict[str, Expected], list[Finding]]:
+    """The files a run publishes, and the transcripts its attempts name; which tables cannot be read."""
     others = {name: Expected() for name in PUBLISHED}
-    if "attempts.parquet" in entries:
-        table = read_table(place, "attempts.parquet", ("transcript",))
-        names = {f"transcripts/{name}" for name in table["transcript"].to_pylist() if name}
-        others |= {name: Expected() for name in names if belongs(name) == "transcript"}
-    return others
+    damaged: list[Finding] = []
+    for name in PUBLISHED:
+        if not name.endswith(".parquet") or place.size(name) is None:
+            continue
+        try:
+            table = read_table(place, name, ("transcript",) if name == ATTEMPTS else ())
+        except UnreachableError:
+            raise
+        except (OutError, TroubleError):
+            damaged.append(Finding(name, "it cannot be read"))
+            continue
+        if name == ATTEMPTS:
+            names = {f"transcripts/{each}" for each in table["transcript"].to_pylist() if each}
+            others |= {each: Expected() for each in names if belongs(each) == "transcript"}
+    return others, damaged

@@ -17,7 +17,7 @@ from reelsweep.tasks.export.recipe import Recipe
 from reelsweep.tasks.export.source import read_source
 from reelsweep.tasks.export.write import Exported, write_export
 from reelsweep.tasks.manifest.beside import replace_durably
-from reelsweep.tasks.manifest.columns import ATTEMPTS, MANIFEST, PLAN, Column
+from reelsweep.tasks.manifest.columns import ATTEMPTS, MANIFEST, METADATA, PLAN, Column
 from reelsweep.tasks.manifest.sink import Sink
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -100,7 +100,7 @@ class Out:
         in_plan = [{name: row[name] for name in row if name in names} for row in plan]
         self._sink("plan.parquet", PLAN, in_plan)
         self._sink("attempts.parquet", ATTEMPTS, [])
-        (self.path / "metadata.parquet").touch()
+        self._sink("metadata.parquet", METADATA, [])
         (self.path / "index.html").write_text("<!doctype html>")
         (self.path / "reelsweep.json").write_text(json.dumps({"ended": ended}))
         return self

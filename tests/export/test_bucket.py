@@ -82,3 +82,20 @@ def test_a_bucket_that_refuses_is_one_line(boats: Any, export: Any, bucket: Any)
     with pytest.raises(SettingsError, match="Give credentials by the environment") as refused:
         export.to("s3://key:secret@bucket/a", boats)
     assert "secret" not in str(refused.value)
+
+
+def test_a_bucket_that_fails_is_not_a_changed_file(boats: Any, bucket: Any, tree: Any) -> None:
+    """Of clips that nobody could read, `verify` says nothing: it ends, in one line."""
+    for name, content in tree(boats.path).items():
+        bucket.put(f"out/{name}", content)
+    bucket.server.answer = lambda call: 503 if call.method == "GET" and call.name.endswith(".mp4") else None
+    with pytest.raises(TroubleError, match="cannot read"):
+        verify(f"{bucket.url}/out")
+
+
+def test_going_on_asks_for_a_list_and_not_for_every_clip(boats: Any, export: Any, bucket: Any) -> None:
+    """A finished export of many clips is known again at the cost of a few requests."""
+    export.to(f"{bucket.url}/a", boats)
+    bucket.server.calls.clear()
+    export.to(f"{bucket.url}/a", boats)
+    assert [call for call in bucket.server.calls if call.name.endswith(".mp4")] == []

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from reelsweep.flows.commands.verify import verify as verify_command
 from reelsweep.prompts.errors import OutError
+from reelsweep.tasks.export.place import Entry, LocalPlace
 from reelsweep.tasks.verify.findings import Report
 from reelsweep.tasks.verify.verify import verify
 
@@ -103,10 +104,22 @@ def no_attempts(boats: Any) -> tuple[str, str]:
     return "missing", "attempts.parquet"
 
 
-@pytest.mark.parametrize(
-    "spoil",
-    [gone, one_bit, shorter, stranger, unlisted, link_away, folder_link, pipe, wrong_image, no_attempts],
-)
+def torn_table(boats: Any) -> tuple[str, str]:
+    path = boats.path / "metadata.parquet"
+    os.truncate(path, path.stat().st_size - 5)
+    return "changed", "metadata.parquet"
+
+
+def torn_attempts(boats: Any) -> tuple[str, str]:
+    path = boats.path / "attempts.parquet"
+    path.write_bytes(b"PAR1" + b"\0" * 40 + b"\x10\0\0\0PAR1")
+    return "changed", "attempts.parquet"
+
+
+SPOILT = (gone, one_bit, shorter, stranger, unlisted, link_away, folder_link, pipe, wrong_image, no_attempts)
+
+
+@pytest.mark.parametrize("spoil", [*SPOILT, torn_table, torn_attempts])
 def test_one_wrong_file_is_found_and_named(spoil: Spoil, boats: Any) -> None:
     """Missing, changed or foreign, once, and nothing beside it; links and pipes are never followed."""
     kind, name = spoil(boats)
@@ -120,6 +133,21 @@ def test_a_manifest_that_names_other_files_is_found_out(name: str, out: Any) -> 
     report = verify(out.write().path)
     assert names(report) == {"changed": [name]}
     assert report.checked == 0
+
+
+def test_what_a_run_adds_meanwhile_is_no_fault(boats: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that stores a clip and lists it while the folder is walked loses nothing."""
+    boats.write(ended=False)
+    walk = LocalPlace.entries
+
+    def slow_walk(place: LocalPlace) -> Iterator[Entry]:
+        found = list(walk(place))
+        boats.add()
+        boats.write(ended=False)
+        yield from found
+
+    monkeypatch.setattr(LocalPlace, "entries", slow_walk)
+    assert verify(boats.path).is_clean
 
 
 def test_a_run_that_is_going_may_be_ahead_of_its_manifest(boats: Any) -> None:
@@ -182,10 +210,10 @@ def test_what_others_leave_in_an_export_is_foreign(exported: Path) -> None:
 
 
 def test_an_unfinished_export_says_so(exported: Path) -> None:
-    """Without its last word an export is not whole, though every file may be."""
+    """Without its last word an export is not whole, and its own card and markers are not called foreign."""
     (exported / ".reelsweep" / "complete.json").unlink()
     report = verify(exported)
-    assert names(report)["missing"] == [".reelsweep/complete.json"]
+    assert names(report) == {"missing": [".reelsweep/complete.json"]}
     assert "not finished" in report.notes[0]
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from reelsweep.prompts.errors import TroubleError
 from reelsweep.tasks.storage import objects
-from reelsweep.tasks.storage.objects import Objects
+from reelsweep.tasks.storage.objects import Objects, UnreachableError
 
 CLIP = b"a clip" * 1000
 SHA = hashlib.sha256(CLIP).hexdigest()
@@ -153,3 +154,18 @@ def test_another_file_system_of_fsspec_does_as_well(scheme: str, file: Path) -> 
     assert place.read("videos/clip.mp4") == CLIP
     assert place.sizes("videos") == {"videos/clip.mp4": len(CLIP)}
     assert not place.create("reelsweep.json", b"other")
+
+
+def test_a_stream_that_breaks_is_one_line(bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a file system raises while an object is read is said in our words, and without its own."""
+
+    class Torn(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise RuntimeError("signature=secret")
+
+    place = Objects(bucket.url)
+    bucket.put("clip.mp4", CLIP)
+    monkeypatch.setattr(place._files, "open", lambda *_: Torn())
+    with place.open("clip.mp4") as file, pytest.raises(UnreachableError, match="cannot read") as caught:
+        file.read()
+    assert "secret" not in str(caught.value)

@@ -134,6 +134,52 @@ def test_a_successor_builds_on_what_another_machine_has_published(out: RemoteOut
     other.close()
 
 
+def test_an_older_report_on_the_desk_does_not_replace_the_buckets(out: RemoteOut, tmp_path: Path) -> None:
+    """What lies beside the tables is handed over by who writes it, not by every later run."""
+    name = "reproduction.parquet"
+    (out.desk / name).write_text("of the first night")
+    out.hand_over(name)
+    other = RemoteOut(str(out), tmp_path / "elsewhere")
+    other.begin()
+    (other.desk / name).write_text("of the second night")
+    other.hand_over(name)
+    RemoteOut(str(out), tmp_path / "staging").publish(())
+    assert out.objects.read(name) == b"of the second night"
+    other.close()
+
+
+def test_a_later_run_does_not_send_every_poster_again(out: RemoteOut, tmp_path: Path, monkeypatch) -> None:
+    """What its hash names and the bucket has in the same size stays; what it has not goes."""
+    old, new = (f"gallery/posters/ab/{digit * 64}.jpg" for digit in "ab")
+    for name in (old, new):
+        (out.desk / name).parent.mkdir(parents=True, exist_ok=True)
+        (out.desk / name).write_bytes(b"poster")
+    out.hand_over(old)
+    later = RemoteOut(str(out), tmp_path / "staging")
+    put, sent = later.objects.put, list[str]()
+    monkeypatch.setattr(
+        later.objects, "put", lambda path, name, sha: (sent.append(name), put(path, name, sha))[1]
+    )
+    later.publish(())
+    assert sent == [new]
+
+
+def test_two_who_fetch_one_file_do_not_write_into_each_others(out: RemoteOut, monkeypatch) -> None:
+    """Each brings it under a name of its own, and both get the whole of it."""
+    out.objects.write(NAME, CLIP)
+    fetch, second = out.objects.fetch, [True]
+
+    def torn(name: str, path: Path) -> bool:
+        path.write_bytes(CLIP[:10])
+        if second.pop() if second else False:
+            assert out.fetch(NAME).read_bytes() == CLIP
+        return fetch(name, path)
+
+    monkeypatch.setattr(out.objects, "fetch", torn)
+    assert out.fetch(NAME).read_bytes() == CLIP
+    assert files_of(out) == [NAME]
+
+
 def test_the_desk_is_this_users_and_the_same_for_every_run(out: RemoteOut, tmp_path: Path) -> None:
     """Its name comes from the URL alone; nobody else may look into it."""
     assert desk_of("s3://bucket/a b/clips", tmp_path) == desk_of("s3://bucket/a b/clips", tmp_path)
