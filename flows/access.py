@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from prefect.context import FlowRunContext
 from reelsweep.flows.credentials import BLOCK, load_credentials
@@ -20,6 +21,8 @@ from reelsweep.tasks.gateway.profiles import Profile, load_profile
 from reelsweep.tasks.sandbox import SANDBOX_VERSION
 
 SANDBOX = "sandbox:"
+PROFILES = "REELSWEEP_PROFILES"
+"""The variable of a worker that names the folder of its profiles."""
 BIND_IT = (
     "Give gateway a profile with an api_key_env, or a block with a key: gateway-credentials/NAME"
     " (deployments/README.md says how)."
@@ -47,8 +50,25 @@ def named_gateway(options: RunOptions) -> NamedGateway:
         profile, key = block.profile_in_use(), block.held_key()
         name = profile_gateway(profile)
         return NamedGateway(profile, name, is_sandbox=False, key=checked_key(key, options.gateway, profile))
+    if in_deployment():
+        check_place(options.gateway)
     profile = load_profile(options.gateway)
     return NamedGateway(profile, profile_gateway(profile), is_sandbox=False)
+
+
+def check_place(gateway: str) -> None:
+    """Raises SettingsError for a profile's path outside the folder of the worker's profiles.
+
+    Who asks for runs may put files beside the tables too: a profile there would bind any key to any origin.
+    """
+    if "://" in gateway or not gateway.endswith((".yaml", ".yml")):
+        return
+    folder = Path(os.environ.get(PROFILES) or "profiles")
+    if not Path(gateway).resolve().is_relative_to(folder.resolve()):
+        raise SettingsError(
+            f"gateway: the profile {gateway!r} is not in the worker's folder of profiles, {str(folder)!r}.",
+            f"Move it there, or name another folder in the worker's variable {PROFILES}.",
+        )
 
 
 def profile_gateway(profile: Profile) -> str:
@@ -95,9 +115,8 @@ def checked_key(key: str, source: str, profile: Profile) -> str | None:
 
 
 def is_unbound(options: RunOptions, profile: Profile) -> bool:
-    """Whether nothing binds a key to it: a block without one, an address by a parameter of a deployment."""
-    is_by_parameter = in_deployment() and "://" in options.gateway
-    return profile.api_key_env is None and (is_by_parameter or options.gateway.startswith(BLOCK))
+    """Whether nothing binds a key to it: in a deployment or a block, a gateway that names none."""
+    return profile.api_key_env is None and (in_deployment() or options.gateway.startswith(BLOCK))
 
 
 def in_deployment() -> bool:

@@ -130,6 +130,7 @@ async def deployed(**parameters: Any) -> Any:
     [
         ({"gateway": "https://elsewhere.example/v1"}, "No key goes to https://elsewhere.example"),
         ({"gateway": "PROFILE", "api_key_env": "AWS_SECRET_ACCESS_KEY"}, "name no key"),
+        ({"gateway": "PROFILE"}, "No key goes to https://mine.example"),
     ],
 )
 async def test_parameters_of_a_deployment_send_no_key_where_they_like(
@@ -144,7 +145,8 @@ async def test_parameters_of_a_deployment_send_no_key_where_they_like(
     """Who may ask for a run chooses among profiles and blocks; a variable and where it goes are no choice."""
     monkeypatch.setenv("REELSWEEP_API_KEY", KEY)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", KEY)
-    profile = write_profile(base_url=own_gateway.base_url)
+    monkeypatch.setenv("REELSWEEP_PROFILES", str(tmp_path))
+    profile = write_profile(base_url="https://mine.example/v1")
     parameters = {name: profile if value == "PROFILE" else value for name, value in parameters.items()}
     with pytest.raises(UsageError, match=complaint):
         await deployed(table="example:", out=str(tmp_path / "out"), **parameters)
@@ -161,8 +163,27 @@ async def test_a_profile_on_the_worker_binds_its_key_to_its_gateway(
 ) -> None:
     """Through a deployment too: the profile's variable, sent to the profile's address."""
     monkeypatch.setenv("MINE", KEY)
+    monkeypatch.setenv("REELSWEEP_PROFILES", str(tmp_path))
     own_gateway.answer = lambda _asked: respond(json.dumps({"error": "no"}).encode(), status=401)
     profile = write_profile(base_url=own_gateway.base_url, api_key_env="MINE")
     with pytest.raises(Exception, match="stopped"):
         await deployed(table="example:", out=str(tmp_path / "out"), gateway=profile)
     assert own_gateway.posts[0].headers["authorization"] == f"Bearer {KEY}"
+
+
+async def test_a_profile_beside_a_table_is_no_profile_of_the_worker(
+    prefect: ServerInUse,
+    own_gateway: Any,
+    write_profile: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """Who may put tables on a worker and ask for runs cannot send the worker's variables to themselves."""
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", KEY)
+    monkeypatch.setenv("REELSWEEP_PROFILES", str(tmp_path / "profiles"))
+    profile = Path(write_profile(base_url=own_gateway.base_url, api_key_env="AWS_SECRET_ACCESS_KEY"))
+    (tmp_path / "profiles").mkdir()
+    for gateway in (str(profile), f"{tmp_path}/profiles/../{profile.name}"):
+        with pytest.raises(UsageError, match="is not in the worker's folder of profiles"):
+            await deployed(table="example:", out=str(tmp_path / "out"), gateway=gateway, max_posts=1)
+    assert own_gateway.asked == []
