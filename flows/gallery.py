@@ -43,11 +43,14 @@ def called(out: Out) -> str:
 def list_commands(lines: Iterable[Line], name: str, images: Images) -> Mapping[str, str]:
     """By request fingerprint, the command that makes it again into a folder beside `name`."""
     known = {line.plan.request_fingerprint: (line.plan, line.gateway) for line in islice(lines, MAX_ROWS)}
-    return {
-        fingerprint: command_for(plan, gateway, name, lambda parent: known[parent][0].payload, images)
-        for fingerprint, (plan, gateway) in known.items()
-        if len(plan.payload) <= MAX_PAYLOAD_CHARS
-    }
+    commands: dict[str, str] = {}
+    for fingerprint, (plan, gateway) in known.items():
+        if len(plan.payload) <= MAX_PAYLOAD_CHARS:
+            with suppress(KeyError):  # it follows a row beyond those of the page
+                commands[fingerprint] = command_for(
+                    plan, gateway, name, lambda parent: known[parent][0].payload, images
+                )
+    return commands
 
 
 def draw_some_posters(out: Out, prober: Prober) -> None:

@@ -85,6 +85,9 @@ def find_overrides(settings: PlanSettings) -> Overrides:
         _check(name, cell, option)
     fixed = {name: cell for name, cell, _ in given}
     _check_size(sweep, fixed.get("seed"))
+    if settings.num_candidates > MAX_CELLS:
+        got = f"got {settings.num_candidates:,} candidates for each row, expected at most {MAX_CELLS:,}"
+        raise SettingsError(f"--candidates: {got}.", "Nothing was sent.")
     return Overrides(fixed=fixed, options=options, sweep=sweep)
 
 

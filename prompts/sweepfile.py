@@ -24,11 +24,21 @@ def read_sweep(source: str | Path | Mapping[str, Any]) -> Sweep:
     Raises SettingsError with a line for every mistake.
     """
     if isinstance(source, Mapping):
-        return parse_sweep(yaml.safe_dump(dict(source), allow_unicode=True, sort_keys=False), "sweep")
+        return parse_sweep(_written(source), "sweep")
     place = str(source)
     if place.startswith(EXAMPLE):
         return parse_sweep(_read_example(place.removeprefix(EXAMPLE) or "sweep"), place)
-    return parse_sweep(_read_text(place), place)
+    return parse_sweep(_read_text(place), _shown(place))
+
+
+def _written(source: Mapping[str, Any]) -> str:
+    try:
+        return yaml.safe_dump(dict(source), allow_unicode=True, sort_keys=False)
+    except yaml.representer.RepresenterError as error:
+        kind = type(error.args[-1]).__name__
+        raise SettingsError(
+            f"sweep: got a value of type {kind}.", "Expected texts, numbers, lists and mappings of them."
+        ) from None
 
 
 def _read_example(name: str) -> str:

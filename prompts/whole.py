@@ -6,6 +6,7 @@ is quiet.
 
 from __future__ import annotations
 
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +23,12 @@ _GZIP = b"\x1f\x8b"
 def read_whole(
     path: Path, *, now: Callable[[], float] = time.time, pause: Callable[[float], None] = time.sleep
 ) -> bytes:
-    """The bytes of a file. Raises OSError, and UsageError for one that is still growing after a minute."""
+    """The bytes of a file. Raises OSError, and UsageError for one that is still growing after a minute.
+
+    What is no file, such as a pipe, is read once, to its end.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        return path.read_bytes()
     last, num_same = None, 0
     for _ in range(MOST_LOOKS):
         before = path.stat()

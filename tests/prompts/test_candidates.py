@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from itertools import islice
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from reelsweep.prompts.candidates import candidates
+from reelsweep.prompts.errors import SettingsError
 from reelsweep.prompts.seeds import derive_seed
+from reelsweep.prompts.settings import PlanSettings, find_overrides
 
 rows = st.tuples(
     st.text(max_size=8), st.lists(st.integers(0, 9), max_size=4, unique=True), st.none() | st.integers(1, 3)
@@ -33,3 +36,9 @@ def test_fresh_candidates_take_derived_seeds_or_the_next_sample() -> None:
         (7, 0), (derived[1], 0), (derived[0], 0), (derived[2], 0),
     ]  # fmt: skip
     assert list(candidates("fox", [], 2, 3)) == [(None, 0), (None, 1), (None, 2)]
+
+
+def test_more_candidates_than_can_be_meant_are_refused() -> None:
+    """A slip is refused before its plan fills the memory."""
+    with pytest.raises(SettingsError, match=r"1,000,000,000 candidates for each row"):
+        find_overrides(PlanSettings(num_candidates=1_000_000_000))

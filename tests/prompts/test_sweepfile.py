@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+import fsspec
 import pytest
 from reelsweep.prompts.axes import parse_sweep
 from reelsweep.prompts.errors import SettingsError
@@ -172,3 +173,19 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path):
             read_sweep(place)
         assert complaint in caught.value.message
         assert "secret" not in str(caught.value)
+
+
+def test_what_is_wrong_in_a_file_at_a_url_shows_no_secret():
+    """The line is named, and of the address what is no secret."""
+    url = "memory://user:secret@sweeps/s.yaml"
+    with fsspec.open(url, "wb") as stream:
+        stream.write(b"axes: {temperature: range(0)}")
+    with pytest.raises(SettingsError, match=r"^memory://sweeps/…, line 1, axes\.temperature") as caught:
+        read_sweep(url)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_mapping_of_other_things_is_one_line():
+    """What YAML has no word for is named by its type."""
+    with pytest.raises(SettingsError, match="value of type range"):
+        read_sweep({"axes": {"temperature": range(2)}})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,16 @@ def test_a_copy_without_end_is_given_up(tmp_path):
     with pytest.raises(UsageError, match="still being written") as caught:
         read(copying)
     assert "rename" in caught.value.remedy
+
+
+def test_a_pipe_is_read_once(tmp_path: Path) -> None:
+    """`<(command)` gives its bytes once: a second reading would find nothing, or wait for ever."""
+    pipe = tmp_path / "t.csv"
+    os.mkfifo(pipe)
+    found: list[bytes] = []
+    reading = threading.Thread(target=lambda: found.append(read_whole(pipe)), daemon=True)
+    reading.start()
+    with pipe.open("wb") as writing:
+        writing.write(b"prompt\na fox")
+    reading.join(20)
+    assert found == [b"prompt\na fox"]

@@ -1,0 +1,64 @@
+"""What the gallery gets from the ledger."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from reelsweep.flows import gallery
+from reelsweep.flows.gallery import list_commands
+from reelsweep.prompts.messages import followed_turn
+from reelsweep.tasks.ledger.records import Line, PlanRow
+
+
+def line(fingerprint: str, *messages: dict[str, Any]) -> Line:
+    """A row still to be made."""
+    plan = PlanRow(
+        row_key=fingerprint,
+        ordinal=0,
+        prompt_id=fingerprint,
+        sample_idx=0,
+        request_fingerprint=fingerprint,
+        output="video",
+        model="film",
+        prompt="go on",
+        messages=None,
+        seed=None,
+        n=1,
+        size_asked=None,
+        seconds_asked=None,
+        params={},
+        meta={},
+        payload=json.dumps({"model": "film", "messages": list(messages)}),
+    )
+    return Line(
+        plan=plan,
+        gateway="https://gateway.example/v1",
+        run_id=None,
+        in_plan=True,
+        shared=False,
+        status="planned",
+        attempt=None,
+        num_attempts=0,
+        num_purchases=0,
+        cost_musd=None,
+        reserved_musd=None,
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+        started_at=None,
+        plan_hash=None,
+        code_version=None,
+    )
+
+
+def test_a_row_that_follows_one_beyond_the_page_has_no_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page is never worth a run: the others have theirs."""
+    monkeypatch.setattr(gallery, "MAX_ROWS", 2)
+    asked = {"role": "user", "content": "a fox"}
+    lines = [
+        line("child", asked, followed_turn("parent"), asked),
+        line("alone", asked),
+        line("parent", asked),
+    ]
+    assert list(list_commands(lines, "runs/mine", lambda _sha256: None)) == ["alone"]
