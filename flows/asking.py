@@ -62,7 +62,10 @@ def find_way() -> Way:
 
 def _in_foreground() -> bool:
     """A job in the background that read from its terminal would be halted."""
-    return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    try:
+        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except OSError:  # the terminal of another session: nobody can be trusted to see the question there
+        return False
 
 
 async def _ask_terminal(question: str) -> bool:

@@ -57,8 +57,13 @@ class Drift:
                 await self._asking
 
     async def _ask(self, change: Change) -> None:
-        """Nothing new is sent meanwhile."""
-        if not await ask_person("Go on with the changed gateway?"):
+        """Nothing new is sent meanwhile; a question that cannot be put is answered with no."""
+        try:
+            agreed = await ask_person("Go on with the changed gateway?")
+        except Exception as error:  # a terminal that is gone: left paused, the run would never end
+            warn(f"nobody could be asked ({type(error).__name__}).")
+            agreed = False
+        if not agreed:
             self.context.stop(stop_of(change))
         self.context.paused = None
 
