@@ -186,8 +186,14 @@ def _is_paid_already(entry: Entry, answer: Answer) -> bool:
 
 
 def _refund_same_sale(conn: Connection, entry: Entry, key_ttl_s: float | None) -> None:
-    """An earlier POST under this key whose fate is not known may be this sale and no other."""
+    """An earlier POST under this key whose fate is not known may be this sale and no other.
+
+    An answer that sold nothing may be to the second POST alone (the key is in use for another body, the
+    model is gone): it says what the first one cost only where it names the first one's job.
+    """
     sale = entry.trace
+    if sale.billed == "no":
+        key_ttl_s = None
     for trace in entry.others:
         if trace.state == "unknown" and _is_same_sale(trace, sale, key_ttl_s):
             rival = replace(entry, trace=trace)

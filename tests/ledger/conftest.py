@@ -205,6 +205,11 @@ class Make:
         outcome = Outcome(status="failed", retry="backoff", billed="no", http_status=429)
         return Answer(outcome=outcome, manifest_status="failed", billed="no", cost_musd=None)
 
+    def rejected(self) -> Answer:
+        """A 422: wrong for good, and surely unbilled."""
+        outcome = Outcome(status="failed", retry="none", billed="no", http_status=422)
+        return Answer(outcome=outcome, manifest_status="failed", billed="no", cost_musd=None)
+
     def cut(self, **other: Any) -> Answer:
         """A body that ended without an end: maybe billed."""
         outcome = Outcome(**{"status": "incomplete", "billed": "maybe", "error_type": "cut", **other})

@@ -345,6 +345,19 @@ async def test_a_replayed_failure_ends_the_first_post_too(database: Any, make: A
     assert (await ledger.spend()).used_musd == 80
 
 
+async def test_an_answer_that_sold_nothing_says_nothing_of_the_first_post(database: Any, make: Any) -> None:
+    """It may be to the second POST alone: the first stays reserved until a bill decides."""
+    ledger = await make.start(database.open())
+    first = await make.buy(ledger)
+    await ledger.answer(first.attempt_id, make.cut())
+    again = await make.buy(ledger, key_ttl_s=60)
+    await ledger.answer(again.attempt_id, replace(make.rejected(), key_ttl_s=60))
+    standing = await make.standing(ledger)
+    assert (standing.status, standing.next_step, standing.num_purchases) == ("failed", "none", 1)
+    spend = await ledger.spend()
+    assert (spend.settled_musd, spend.held_musd) == (0, 100)
+
+
 async def test_the_first_answer_comes_after_the_second(database: Any, make: Any) -> None:
     """Late, and of the same sale: kept as surplus, and not paid for twice."""
     ledger = await make.start(database.open())
