@@ -88,6 +88,10 @@ class Acceptance:
             self.opened[place] = OPEN
             yield place
 
+    def open_places(self) -> list[int]:
+        """Where candidates stand of which nothing is known yet, ascending."""
+        return sorted(place for place, candidate in self.opened.items() if candidate.state == "open")
+
     def settle(self) -> None:
         """Hold the clips of all rows against each other; to be called when nothing is under way."""
         if self.max_distance is None:

@@ -6,7 +6,7 @@ Between `acceptance`, which decides, and the window, which asks for the next row
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -15,7 +15,7 @@ from typing import Self
 from reelsweep.flows.acceptance import Acceptance
 from reelsweep.flows.planned import plan_rows
 from reelsweep.flows.session import OpenRun
-from reelsweep.flows.topup import candidate_of, planned_rows
+from reelsweep.flows.topup import candidate_of
 from reelsweep.prompts.plan import Plan
 from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.artifacts.checklist import Checks
@@ -45,9 +45,11 @@ class Feed:
     _waiting: deque[GenerationSpec] = field(default_factory=deque[GenerationSpec])
     _places: dict[str, list[int]] = field(init=False)
     """Where each open generation stands; rows that ask for the same share it."""
+    _alike: dict[str, list[int]] = field(init=False)
+    """Where all stand, open or not, that ask for the same as another row."""
 
     def __post_init__(self) -> None:
-        self._places = defaultdict(list)
+        self._places, self._alike = defaultdict(list), _alike(self.plan)
         for place, name in enumerate(self.plan.fingerprints()):
             if place in self.acceptance.opened:
                 self._places[name].append(place)
@@ -89,6 +91,8 @@ class Feed:
         """When nothing is under way: judge everything together. Whether there is more to make."""
         if not self._settled:
             self._settled = True
+            # Not all ends are ours: another OUT of this ledger, another run may have made what is open here.
+            await self._take(list(self.plan.specs_at(self.acceptance.open_places())))
             await asyncio.to_thread(self.acceptance.settle)
             await self._open(range(len(self.acceptance)))
         return bool(self._waiting)
@@ -110,7 +114,7 @@ class Feed:
         """Open what rows need: durable in the ledger first, then waiting to be made."""
         while places := self._more(rows):
             specs = list(self.plan.specs_at(places))
-            await self.ledger.add_to_plan(self.out_id, self.gateway, self.plan.plan_hash, self._lines(places))
+            await self.ledger.add_to_plan(self.out_id, self.gateway, self.plan.plan_hash, self._lines(specs))
             shared: list[GenerationSpec] = []
             for spec in specs:
                 known = self._places[spec.request_fingerprint]
@@ -125,7 +129,23 @@ class Feed:
         self.num_opened += len(places)
         return places
 
-    def _lines(self, places: Sequence[int]) -> Iterator[PlanRow]:
-        if self.plan.num_shared:  # equal rows are told apart by how many came before
-            return (row for row in planned_rows(self.plan, self.acceptance) if row.ordinal in set(places))
-        return plan_rows(self.plan.specs_at(places), has_shared=False)
+    def _lines(self, specs: Sequence[GenerationSpec]) -> Iterator[PlanRow]:
+        """Equal rows are told apart by how many came before; those that ask for something else are none."""
+        alike = {place for spec in specs for place in self._alike.get(spec.request_fingerprint, ())}
+        if not alike:
+            return plan_rows(specs, has_shared=False)
+        wanted = {spec.ordinal for spec in specs}
+        rows = plan_rows(self.plan.specs_at(sorted(wanted | alike)), has_shared=True)
+        return (row for row in rows if row.ordinal in wanted)
+
+
+def _alike(plan: Plan) -> dict[str, list[int]]:
+    """The places of each request that comes more than once."""
+    if not plan.num_shared:
+        return {}
+    times = Counter(plan.fingerprints())
+    found: dict[str, list[int]] = defaultdict(list)
+    for place, name in enumerate(plan.fingerprints()):
+        if times[name] > 1:
+            found[name].append(place)
+    return found

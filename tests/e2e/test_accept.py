@@ -123,6 +123,33 @@ async def test_the_budget_holds_for_fresh_candidates_too(
     assert rich.posts > 0
 
 
+async def test_what_another_out_of_the_ledger_has_made_is_judged_too(
+    make: Callable[..., Any], sandbox: SandboxServer, tmp_path: Path
+) -> None:
+    """A second OUT over the same ledger comes to the same candidates at once, and buys none of them again."""
+    sandbox.control(SPOILT)
+    shared = f"sqlite:///{tmp_path / 'shared.db'}"
+    one = await make(TABLE, **WANTED, out=str(tmp_path / "one"), ledger=shared)
+    two = await make(TABLE, **WANTED, out=str(tmp_path / "two"), ledger=shared)
+    assert (two.posts, two.num_short, two.planned) == (0, 0, one.planned)
+
+
+async def test_rows_that_ask_for_the_same_share_their_fresh_candidates(
+    make: Callable[..., Any], sandbox: SandboxServer, tmp_path: Path
+) -> None:
+    """Topped up in the run they get the lines that a later run plans: none is lost, none comes twice."""
+    sandbox.control(SPOILT)
+    table = pd.DataFrame({"prompt": ["a red kite", "a paper boat", "a red kite"], "seed": ["1,2"] * 3})
+    options = {**WANTED, "out": str(tmp_path / "twice"), "checks": "-near_duplicate"}
+    first, again = await make(table, **options), await make(table, **options)
+    frame = again.frame()
+    assert (again.posts, again.planned, len(frame)) == (0, first.planned, first.planned)
+    assert first.posts == frame["request_fingerprint"].nunique()
+    kites = frame[frame["prompt"] == "a red kite"].groupby("request_fingerprint").size()
+    assert set(kites) == {2}
+    assert len(kites) > 3
+
+
 async def test_candidates_need_a_goal_they_can_reach(make: Callable[..., Any]) -> None:
     """`--candidates` without `--accept`, or below it, is refused before anything is sent."""
     with pytest.raises(SettingsError, match=r"--candidates: got 2, expected at least --accept 3"):
