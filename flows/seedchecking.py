@@ -77,8 +77,9 @@ def conclude_experiment(experiment: Experiment) -> Known:
     """The verdict of what was made; kept for this user's `plan` and `run`."""
     prepared = experiment.prepared
     with open_out(str(prepared.storage), prepared.options.ledger) as opened:
-        lines = [line for line in opened.ledger.lines(opened.facts.out_id) if line.in_plan]
-        made = {_cell(line): line for line in lines if line.plan.seed is not None}
+        asked = frozenset(prepared.plan.fingerprints())
+        lines = opened.ledger.lines(opened.facts.out_id)
+        made = {_cell(line): line for line in lines if line.plan.request_fingerprint in asked}
         seed = experiment.seed
         cells = ((seed, 0), (seed, 1), (seed + 1, 0))
         names = ("A", "A'", "B")

@@ -67,6 +67,19 @@ async def test_three_generations_tell(
 
 
 @pytest.mark.usefixtures("prefect")
+async def test_the_verdict_is_of_what_was_asked_now(sandbox: SandboxServer, tmp_path: Path) -> None:
+    """Evidence of other sizes in the same OUT is not taken for that of this one, which is there too."""
+    sandbox.control(Script(seed="ignored"))
+    first, _ = await checked(sandbox, tmp_path / "seeds", set_=SMALL)
+    sandbox.control(Script())
+    other, _ = await checked(sandbox, tmp_path / "seeds", set_={**SMALL, "size": "64x64"})
+    asked = RunOptions(gateway=sandbox.base_url, out=str(tmp_path / "seeds"), set_=SMALL)
+    experiment = await asyncio.to_thread(plan_experiment, asked, PROMPT)
+    again = await asyncio.to_thread(conclude_experiment, experiment)
+    assert (first.verdict, other.verdict, again.verdict) == ("ignored", "honoured", "ignored")
+
+
+@pytest.mark.usefixtures("prefect")
 async def test_text_models_are_told_apart_by_their_words(sandbox: SandboxServer, tmp_path: Path) -> None:
     """The same words for the same seed, others for another."""
     known, _ = await checked(sandbox, tmp_path / "seeds", model="sandbox-text", output="text")
