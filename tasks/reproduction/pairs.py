@@ -56,11 +56,13 @@ class Pair:
 def pairs_of(requests: Iterable[Request]) -> Iterator[Pair]:
     """Every pair that an OUT holds, in the order of its lines.
 
-    A sample that its table asks for and that was never sent is none yet: no repetition waits for it.
+    A sample that was never sent is none yet where its table asks for it (no repetition waits for it), and
+    none any more where a later one was sent in its place.
     """
     for request in requests:
+        latest = max((o.plan.sample_idx for o in request.others if o.attempt is not None), default=-1)
         for again in request.others:
-            if again.in_plan and again.attempt is None:
+            if again.attempt is None and (again.in_plan or again.plan.sample_idx < latest):
                 continue
             for choice_idx in range(request.first.plan.n):
                 one, other = _choice(request.first, choice_idx), _choice(again, choice_idx)

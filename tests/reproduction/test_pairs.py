@@ -62,6 +62,14 @@ def test_what_the_table_has_yet_to_make_is_no_pair(line: MakeLine) -> None:
     assert verdicts(line(1), line(1, 1, in_plan=False, **unsent)) == [("open", None)]
 
 
+def test_a_repetition_that_another_one_has_replaced_is_no_pair(line: MakeLine, result: MakeResult) -> None:
+    """Last week's, for which there was no money, would be open for ever; this week's was made."""
+    unsent = {"status": "planned", "attempt": None, "in_plan": False}
+    lines = (line(1, 0, result("ab")), line(1, 1, **unsent), line(1, 2, result("ab"), in_plan=False))
+    assert verdicts(*lines) == [("bit-identical", 0)]
+    assert verdicts(*lines, line(1, 3, **unsent)) == [("bit-identical", 0), ("open", None)]
+
+
 def test_choices_are_compared_one_by_one(line: MakeLine, result: MakeResult) -> None:
     """Choice 0 with choice 0, choice 1 with choice 1; a choice that is missing the second time has failed."""
     both = (result("ab"), result("cd", choice_idx=1))
