@@ -202,7 +202,7 @@ async def test_without_a_terminal_the_flow_run_is_paused_and_resumed_on_prefects
         out, _ = await asyncio.to_thread(process.communicate, timeout=PATIENCE_S)
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
     assert process.returncode == 0
     summary = json.loads(out)
     assert summary["counts"] == {"success": 6}

@@ -1,4 +1,4 @@
-"""A real `prefect server` and a real worker, by the commands of deployments/README.md, for all tests here."""
+"""A real `prefect server` and a real worker, by the commands of deployments/README.md, for a module."""
 
 from __future__ import annotations
 
@@ -29,13 +29,6 @@ QUICK = {
     "PREFECT_WORKER_QUERY_SECONDS": "1",
 }
 """What a night need not wait for in a test."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """They share one server and one worker, so one process runs them all."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("prefect-server"))
 
 
 @dataclass(frozen=True)
@@ -70,7 +63,7 @@ class Site:
         return self.run("bash", "-euc", script)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A checkout and a real Prefect server that this process talks to as well."""
     project = Path(__file__).parents[3]
@@ -92,7 +85,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield Site(root, environment, blocks)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def worker(site: Site) -> Iterator[psutil.Process]:
     """Work pool, all deployments, and a worker that polls."""
     *before, last = site.blocks["worker"].strip().splitlines()

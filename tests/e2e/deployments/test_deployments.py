@@ -21,6 +21,8 @@ from reelsweep.flows.summary import RunStopped, RunSummary
 from reelsweep.tasks.sandbox.script import Script
 from reelsweep.tasks.sandbox.server import SandboxServer
 
+pytestmark = pytest.mark.xdist_group("prefect-server")
+
 DECLARED = yaml.safe_load((Path(__file__).parents[3] / "deployments" / "prefect.yaml").read_text())
 
 

@@ -20,6 +20,8 @@ from prefect.client.schemas.schedules import IntervalSchedule
 from reelsweep.flows.summary import Changes, RunStopped, RunSummary
 from reelsweep.tasks.sandbox.server import SandboxServer
 
+pytestmark = pytest.mark.xdist_group("prefect-server")
+
 KEY = "sk-Night5Hc8Tq1Vx3"
 EVERY = timedelta(seconds=4)
 FIRST = {"fox": "a fox at dusk", "owl": "an owl at dawn"}
