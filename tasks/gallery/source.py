@@ -7,16 +7,22 @@ Before `cells.py` and `record.py`; reads only.
 # pyarrow ships no types; nothing of it is unknown outside this folder's Arrow module.
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from reelsweep.tasks.gallery.axes import FIRST, LAST, PREFIXES
 from reelsweep.tasks.gallery.cells import MAX_ROWS, NEEDED
 from reelsweep.tasks.gallery.encoded import NONE, Columns, Encoded
 from reelsweep.tasks.gallery.page import Figures
-from reelsweep.tasks.gallery.record import Attempts, attempts_of
+from reelsweep.tasks.gallery.record import ATTEMPT, Attempts, attempts_of
+
+ASKED = "request_fingerprint"
+BATCH = 10_000
+"""Attempts that are looked through at once."""
 
 
 def read_sheet(manifest: Path) -> Columns:
@@ -36,9 +42,17 @@ def read_records(manifest: Path, size: int) -> Iterator[Columns]:
             yield _encoded(pa.Table.from_batches([batch]))
 
 
-def read_attempts(attempts: Path) -> Attempts:
-    """The attempts, by what they asked for."""
-    return attempts_of(pq.read_table(attempts).to_pylist()) if attempts.exists() else {}
+def read_attempts(attempts: Path, wanted: Collection[str]) -> Attempts:
+    """The attempts that asked for one of the `wanted` fingerprints, by these."""
+    return attempts_of(_attempts(attempts, wanted)) if attempts.exists() else {}
+
+
+def _attempts(attempts: Path, wanted: Collection[str]) -> Iterator[dict[str, Any]]:
+    fingerprints = pa.array(list(wanted), pa.string())
+    with pq.ParquetFile(attempts) as parquet:
+        names = [name for name in parquet.schema_arrow.names if name in (ASKED, *ATTEMPT)]
+        for batch in parquet.iter_batches(BATCH, columns=names):
+            yield from batch.filter(pc.is_in(batch[ASKED], value_set=fingerprints)).to_pylist()
 
 
 def add_up(facts: dict[str, str], columns: Columns) -> Figures:

@@ -18,7 +18,7 @@ from reelsweep.tasks.gallery.encoded import Columns, Encoded
 from reelsweep.tasks.gallery.notes import notes
 from reelsweep.tasks.gallery.page import call, page, script, style
 from reelsweep.tasks.gallery.record import meanings, records, sections
-from reelsweep.tasks.gallery.source import add_up, read_attempts, read_records, read_sheet
+from reelsweep.tasks.gallery.source import ASKED, add_up, read_attempts, read_records, read_sheet
 from reelsweep.tasks.manifest.read import read_facts
 from reelsweep.tasks.storage.out import Out
 
@@ -49,7 +49,7 @@ def write_gallery(
     told = notes(columns) if columns else ()
     html = page(facts, figures, told, out=name or str(storage), running=running)
     parts = chain(
-        () if running else _records(out, again or {}),
+        () if running else _records(out, columns, again or {}),
         [(f"{FOLDER}/cells.js", call("cells", sheet))],
         [(f"{FOLDER}/gallery.js", script().encode()), (f"{FOLDER}/gallery.css", style().encode())],
         [(PAGE, html.encode())],
@@ -90,9 +90,10 @@ def _hashes(folder: Path) -> frozenset[str]:
     return frozenset(path.stem for path in folder.glob("[0-9a-f][0-9a-f]/*"))
 
 
-def _records(out: Path, again: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
+def _records(out: Path, sheet: Columns, again: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
     """The files of records, one at a time."""
-    attempts = read_attempts(out / "attempts.parquet")
+    asked = sheet[ASKED].values if sheet else ()
+    attempts = read_attempts(out / "attempts.parquet", asked)
     for place, columns in enumerate(read_records(out / "manifest.parquet", RECORDS_PER_FILE)):
         document = records(columns, attempts, again)
         document = {**document, "sections": sections(columns), "meanings": meanings()}

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
+from reelsweep.tasks import gallery
 from reelsweep.tasks.gallery.write import write_gallery
 from reelsweep.tasks.storage.out import FolderOut
 
@@ -332,3 +333,15 @@ def test_five_thousand_cells_scroll_without_stutter(make: Any, build: Build, loo
     assert (spent_s() - before) / lines < 0.050, "seconds of script, style and layout for each line that came"
     page.get_by_label("Find in prompts, ids and reasons").fill("shot 249")
     expect(page.locator("#count")).to_have_text("20 of 5,000")
+
+
+def test_thousands_of_one_clip_share_one_list(browser: Browser) -> None:
+    """A gateway that answers everything with the same clip: a list for each would fill the memory."""
+    source = (Path(gallery.__file__).parent / "web" / "state.js").read_text()
+    page = browser.new_page()
+    lists = page.evaluate(
+        f"(() => {{ {source}; const all = [...groups([[...Array(3000).keys()]], []).values()];"
+        " return [all.length, new Set(all.map((one) => one.same)).size]; })()"
+    )
+    page.close()
+    assert lists == [3000, 1]

@@ -17,6 +17,8 @@ from reelsweep.tasks.gallery.axes import choose_axes
 from reelsweep.tasks.gallery.encoded import SAFE, Columns, encode
 from reelsweep.tasks.gallery.page import call
 from reelsweep.tasks.gallery.posters import draw_posters, missing_posters
+from reelsweep.tasks.gallery.record import ATTEMPT
+from reelsweep.tasks.gallery.source import read_attempts
 from reelsweep.tasks.gallery.words import MAX_CHARS, STATUSES, dollars, shown, span
 from reelsweep.tasks.gallery.write import write_gallery
 from reelsweep.tasks.ledger.records import ManifestStatus
@@ -260,3 +262,12 @@ def test_posters_are_drawn_once_and_a_broken_clip_has_none(make: Any, build: Bui
     posters = document(out, "cells.js")["posters"]
     assert [bool(poster) for poster in posters] == [True, False, True]
     assert all((out / poster).is_file() for poster in posters if poster)
+
+
+def test_only_attempts_of_the_page_are_read(make: Any, build: Build) -> None:
+    """A page shows some thousand rows: a hundred thousand attempts of others take no memory."""
+    here, other = make.row(0), make.row(1)
+    out = build([here, other])
+    found = read_attempts(out / "attempts.parquet", [here["request_fingerprint"]])
+    assert list(found) == [here["request_fingerprint"]]
+    assert found[here["request_fingerprint"]][0].keys() <= set(ATTEMPT)

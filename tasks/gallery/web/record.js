@@ -197,7 +197,7 @@ function alikeOf(clip) {
     item.append(button, ` ${how}`);
     list.append(item);
   };
-  for (const other of group.same.slice(0, 50)) link(other, "frame for frame the same");
+  for (const other of group.same.filter((each) => each !== clip).slice(0, 50)) link(other, "frame for frame the same");
   for (const [other, distance] of group.near.slice(0, 50)) link(other, `nearly the same, distance ${distance} (marked up to ${doc.near_threshold})`);
   return section("Looks like", list);
 }

@@ -15,11 +15,11 @@ function take(document_) {
   doc.group = groups(doc.twins ?? [], doc.near ?? []);
 }
 
-// Clip -> the others that look the same, and those nearly so with their distance.
+// Clip -> those that look the same (itself too: one list for all of them), those nearly so with their distance.
 function groups(twins, near) {
   const found = new Map();
   const of = (clip) => found.get(clip) ?? found.set(clip, { same: [], near: [] }).get(clip);
-  for (const group of twins) for (const clip of group) of(clip).same = group.filter((other) => other !== clip);
+  for (const group of twins) for (const clip of group) of(clip).same = group;
   for (const [clip, other, distance] of near) {
     of(clip).near.push([other, distance]);
     of(other).near.push([clip, distance]);

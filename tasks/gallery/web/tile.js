@@ -48,7 +48,7 @@ function absent(sign, word, reason) {
 function marksOf(clip) {
   const group = doc.group.get(clip) ?? { same: [], near: [] };
   const marks = [];
-  if (group.same.length) marks.push(["＝", `${group.same.length + 1}`, `the same clip ${group.same.length + 1} times`]);
+  if (group.same.length) marks.push(["＝", `${group.same.length}`, `the same clip ${group.same.length} times`]);
   if (group.near.length) marks.push(["≈", `${group.near.length}`, `nearly the same as ${group.near.length} other`]);
   if (table.at("shared", clip)) marks.push(["", "shared", "another row asks for the same; bought once"]);
   if (table.at("in_plan", clip) === false) marks.push(["", "not in plan", "the latest plan no longer asks for it"]);
