@@ -47,12 +47,14 @@ class Grid:
     prompts: int
     """Rows of the table."""
     generations: int
+    candidates: int
+    """With `--accept`, the most of each: `generations` is a bound then. 0 without."""
 
 
 def grid_of(plan: Plan) -> Grid | None:
-    """The grid of a plan, None where no option varies its rows."""
+    """The grid of a plan, None where neither a grid nor a sweep varies its rows."""
     sweep, seeds = plan.sweep, _seeds(plan)
-    if not sweep.axes:
+    if not sweep.axes and sweep.seeds is None:
         return None
     num_crossed, num_left = sweep.num_crossed, len(sweep)
     return Grid(
@@ -67,6 +69,7 @@ def grid_of(plan: Plan) -> Grid | None:
         seeds=seeds,
         prompts=plan.num_rows,
         generations=len(plan),
+        candidates=plan.settings.num_candidates,
     )
 
 
@@ -80,6 +83,8 @@ def _seeds(plan: Plan) -> GridSeeds | None:
 def grid_lines(grid: Grid) -> list[tuple[str, str]]:
     """The grid in words: a line for each axis, then how they are counted."""
     lines = [(f"{_KINDS[axis.kind]} {axis.name}", _values(axis.values)) for axis in grid.axes]
+    if not lines:
+        return [("grid", _total(grid))]
     return [*lines, ("grid", _product(grid)), ("", _total(grid))]
 
 
@@ -106,10 +111,14 @@ def _product(grid: Grid) -> str:
 
 def _total(grid: Grid) -> str:
     """`13 prompts x 4 combinations x 2 seeds (0-1, common) = 104 generations`."""
-    parts = [f"{grid.prompts:,} prompts", f"{grid.combinations:,} combinations"]
+    parts = [f"{grid.prompts:,} prompts"]
+    parts += [f"{grid.combinations:,} combinations"] if grid.axes else []
     number = grid.prompts * grid.combinations
     if grid.seeds is not None:
         parts.append(f"{grid.seeds.count:,} seeds ({grid.seeds.values}, {grid.seeds.mode})")
         number *= grid.seeds.count
+    if grid.candidates:
+        bound = f"at most {grid.generations:,} generations"
+        return f"{' x '.join(parts)}, {grid.candidates:,} candidates each: {bound}"
     rest = "" if number == grid.generations else ", with the rows' own seeds and samples,"
     return f"{' x '.join(parts)}{rest} = {grid.generations:,} generations"

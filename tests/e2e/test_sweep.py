@@ -62,4 +62,5 @@ async def test_the_plan_tells_the_grid_and_its_price(tmp_path):
         "seeds": {"values": "0-1", "mode": "derived", "count": 2},
         "prompts": 2,
         "generations": 12,
+        "candidates": 0,
     }
