@@ -44,6 +44,7 @@ def open_out(out: str | Path, ledger: str | None = None) -> Generator[OpenOut]:
         )
     opened = Ledger.open(url)
     try:
+        storage.begin()  # a bucket's desk may be new on this machine
         if opened.ledger_id != facts.ledger_id:
             raise OutError(f"{out} belongs to another ledger.", "Give the ledger it was made with.")
         yield OpenOut(storage, facts, opened)

@@ -73,7 +73,6 @@ def _write(out: str, storage: Out, ledger: str | None) -> None:
         write_gallery(storage, name=called(storage))
         return
     with open_out(out, ledger) as opened, only_writer(opened.storage, opened.ledger):
-        opened.storage.begin()
         opened.storage.bring(PARQUET)
         draw(opened.storage, lambda: opened.ledger.lines(opened.facts.out_id), False)
         opened.storage.publish((*PARQUET, PAGE))

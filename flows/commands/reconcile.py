@@ -28,6 +28,7 @@ from reelsweep.prompts.errors import SettingsError
 from reelsweep.prompts.pricing import Price
 from reelsweep.tasks.gateway.profiles import Profile, load_profile
 from reelsweep.tasks.manifest.publisher import Publisher
+from reelsweep.tasks.manifest.read import kept_facts
 
 
 def reconcile(
@@ -153,7 +154,7 @@ def _publish(opened: OpenOut) -> None:
         publisher.publish(
             lambda: opened.ledger.lines(out_id),
             lambda: opened.ledger.attempt_lines(out_id),
-            opened.facts.as_facts(),
+            {**kept_facts(str(opened.storage)), **opened.facts.as_facts()},
             seed_honoured(opened.storage),
         )
 

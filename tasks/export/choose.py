@@ -49,7 +49,20 @@ def choose(manifest: pa.Table, expression: str | None, *, include_rejected: bool
         chosen = database.table("manifest").filter(taken)
         if expression is None:
             return _places(chosen)
+        _check_case(manifest.column_names, expression)
         return _asked(database.table("manifest"), chosen, expression, manifest.column_names)
+
+
+def _check_case(names: list[str], expression: str) -> None:
+    """Names that differ in case are one to SQL, which would silently take the first of them."""
+    said = set(re.findall(r"\w+", expression.casefold()))
+    twins = [name for name in names if sum(name.casefold() == other.casefold() for other in names) > 1]
+    for name in twins:
+        if said.issuperset(re.findall(r"\w+", name.casefold())):
+            raise SettingsError(
+                f"--filter: {name!r} has a twin in the manifest that differs in case only.",
+                "SQL does not tell them apart; leave it out of the filter, or rename one in the table.",
+            )
 
 
 def _asked(manifest: DuckDBPyRelation, chosen: DuckDBPyRelation, text: str, names: list[str]) -> list[int]:

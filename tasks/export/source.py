@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,10 +57,12 @@ def read_source(place: Place) -> Source:
     """The OUT at a place. Raises OutError where there is none, TroubleError where it cannot be read."""
     if place.size(MANIFEST) is None:
         raise OutError(f"{place} has no {MANIFEST}.", "Give the output folder of a run.")
+    with _parquet(place, MANIFEST) as parquet:  # one file: a run may replace it meanwhile
+        manifest, facts = parquet.read(), _facts(parquet)
     return Source(
         place=place,
-        manifest=read_table(place, MANIFEST),
-        facts=_facts(place),
+        manifest=manifest,
+        facts=facts,
         follows=_follows(place),
         repetitions=_repetitions(place),
         ended=read_ended(place),
@@ -68,9 +71,17 @@ def read_source(place: Place) -> Source:
 
 def read_table(place: Place, name: str, columns: Sequence[str] | None = None) -> pa.Table:
     """A Parquet file of the place. Raises OutError for a damaged one."""
+    with _parquet(place, name) as parquet:
+        if absent := set(columns or ()) - set(parquet.schema_arrow.names):
+            raise pa.ArrowInvalid(f"no columns {sorted(absent)}")
+        return parquet.read(columns=None if columns is None else list(columns))
+
+
+@contextmanager
+def _parquet(place: Place, name: str) -> Generator[pq.ParquetFile]:
     with in_reading(f"{place}, {name}"), place.open(name) as file:
         try:
-            return pq.read_table(file, columns=None if columns is None else list(columns))
+            yield pq.ParquetFile(file, pre_buffer=True)
         except pa.ArrowInvalid as error:
             raise OutError(
                 f"{name} of {place} is damaged.", "Run the table again, or: reelsweep reconcile OUT."
@@ -88,9 +99,8 @@ def read_ended(place: Place) -> bool:
             return True
 
 
-def _facts(place: Place) -> dict[str, str]:
-    with in_reading(f"{place}, {MANIFEST}"), place.open(MANIFEST) as file:
-        stored = pq.read_metadata(file).metadata or {}
+def _facts(parquet: pq.ParquetFile) -> dict[str, str]:
+    stored = parquet.metadata.metadata or {}
     facts = {key.decode(): value.decode() for key, value in stored.items()}
     return {key.removeprefix(FACT): facts[key] for key in sorted(facts) if key.startswith(FACT)}
 

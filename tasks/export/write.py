@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import assert_never
 
 from reelsweep.prompts.errors import OutError
@@ -153,11 +152,14 @@ def _check_empty(place: Place) -> None:
 
 
 def _check_apart(plan: ExportPlan, place: Place) -> None:
-    source = plan.source.place
-    if isinstance(source, LocalPlace) and isinstance(place, LocalPlace):
-        out, dest = (Path(each.root).resolve() for each in (source, place))
-        if dest == out or dest.is_relative_to(out) or out.is_relative_to(dest):
-            raise OutError(f"{place} and the output folder lie in each other.", "Name a folder of its own.")
+    out, dest = _parts(plan.source.place), _parts(place)
+    shared = min(len(out), len(dest))
+    if out[:shared] == dest[:shared]:
+        raise OutError(f"{place} and the output folder lie in each other.", "Name a folder of its own.")
+
+
+def _parts(place: Place) -> tuple[str, ...]:
+    return place.root.resolve().parts if isinstance(place, LocalPlace) else tuple(str(place).split("/"))
 
 
 def _marker(place: Place, shard: Shard) -> Marker:

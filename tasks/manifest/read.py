@@ -42,6 +42,14 @@ def read_facts(out: str | Path) -> dict[str, str]:
     return {key.removeprefix(FACT): facts[key] for key in sorted(facts) if key.startswith(FACT)}
 
 
+def kept_facts(out: str | Path) -> dict[str, str]:
+    """The facts of a run, for who publishes after it; none where they cannot be read."""
+    try:
+        return read_facts(out)
+    except (OutError, OSError, pa.ArrowException):
+        return {}
+
+
 def read_seeds(out: str | Path) -> dict[tuple[str, str], Literal["yes", "no"]]:
     """What the manifest says of seeds, by (gateway, model); what it does not know is absent.
 

@@ -173,7 +173,7 @@ class FolderOut:
         """
         target = self._folder / name
         with trouble("store", target):
-            if target.exists() and sha256_of(target) == sha256:
+            if _holds(target, sha256):
                 part.unlink(missing_ok=True)
             else:
                 _fsync_file(part)
@@ -210,6 +210,13 @@ class FolderOut:
 def as_out(out: Path | Out) -> Out:
     """The OUT that a folder is."""
     return FolderOut(out) if isinstance(out, Path) else out
+
+
+def _holds(path: Path, sha256: str) -> bool:
+    try:
+        return sha256_of(path) == sha256
+    except FileNotFoundError:  # also when another row's upload takes it off a desk meanwhile
+        return False
 
 
 def _fsync_file(path: Path) -> None:

@@ -17,7 +17,7 @@ from reelsweep.prompts.errors import OutError
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.ledger.records import RunRecord
 from reelsweep.tasks.manifest.outfile import read_out, write_out
-from reelsweep.tasks.manifest.read import read_manifest
+from reelsweep.tasks.manifest.read import read_facts, read_manifest
 from reelsweep.tasks.sandbox.server import SandboxServer
 
 SAME_AGAIN = {"run_id", "created_at", "started_at", "plan_hash", "code_version"}
@@ -52,11 +52,13 @@ async def test_a_lost_ledger_comes_back_and_buys_nothing_again(
     first = await make(pd.concat([table, pd.DataFrame({"prompt": ["left"], "seed": [9]})]), price="0.10")
     await make(table, price="0.10")
     before = read_manifest(out)
+    before_facts = read_facts(out)
     old = read_out(out)
     lose(out)
     with pytest.raises(OutError, match=r"reconcile .* --rebuild"):
         await make(table, price="0.10")
     assert await reconcile(out, rebuild=True) == 0
+    assert {**read_facts(out), "ledger_id": ""} == {**before_facts, "ledger_id": ""}, "what made it is known"
     after = read_manifest(out)
     kept = [name for name in before.columns if name not in SAME_AGAIN]
     pd.testing.assert_frame_equal(after[kept], before[kept])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reelsweep.prompts.errors import SettingsError, TroubleError
+from reelsweep.prompts.errors import OutError, SettingsError, TroubleError
 from reelsweep.tasks.export.places import open_place
 from reelsweep.tasks.export.plan import plan_export
 from reelsweep.tasks.export.recipe import Recipe
@@ -99,3 +99,12 @@ def test_going_on_asks_for_a_list_and_not_for_every_clip(boats: Any, export: Any
     bucket.server.calls.clear()
     export.to(f"{bucket.url}/a", boats)
     assert [call for call in bucket.server.calls if call.name.endswith(".mp4")] == []
+
+
+def test_an_export_does_not_land_in_its_own_output(boats: Any, bucket: Any, tree: Any) -> None:
+    """In a bucket as in a folder: it would be foreign there."""
+    for name, content in tree(boats.path).items():
+        bucket.put(f"out/{name}", content)
+    plan = plan_export(read_source(open_place(f"{bucket.url}/out")), Recipe(format="webdataset"))
+    with pytest.raises(OutError, match="lie in each other"):
+        write_export(plan, open_place(f"{bucket.url}/out/export"), silent)

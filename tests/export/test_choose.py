@@ -47,6 +47,14 @@ def test_a_filter_narrows(expression: str, rows: list[int]) -> None:
     assert choose(manifest(), expression, include_rejected=False) == rows
 
 
+def test_names_that_differ_in_case_only_are_not_mixed_up() -> None:
+    """SQL would take the first of two twins for both: a filter that names one is refused, others work."""
+    table = manifest(meta_Take=["a"] * 6, meta_take=["b"] * 6)
+    with pytest.raises(SettingsError, match="differs in case only"):
+        choose(table, "meta_take = 'b'", include_rejected=False)
+    assert choose(table, "seed < 2", include_rejected=False) == [0]
+
+
 def test_instants_compare_in_utc() -> None:
     """A day is a day in UTC, whatever the machine's zone and whatever extensions DuckDB has."""
     at = pa.array(

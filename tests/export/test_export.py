@@ -18,6 +18,7 @@ from reelsweep.prompts.errors import OutError, ReelsweepError, SettingsError, Tr
 from reelsweep.tasks.export.place import LocalPlace
 from reelsweep.tasks.export.places import open_place
 from reelsweep.tasks.export.recipe import parse_splits
+from reelsweep.tasks.export.source import read_source
 from reelsweep.tasks.export.write import write_export
 from reelsweep.tasks.verify.verify import verify
 
@@ -308,3 +309,18 @@ def test_the_figure_is_a_picture(boats: Any, export: Any, tmp_path: Path) -> Non
     with Image.open(io.BytesIO((tmp_path / "a" / "figures" / "overview.png").read_bytes())) as image:
         assert (image.format, image.size) == ("PNG", (1200, 744))
         assert set(image.info) == {"dpi"}
+
+
+def test_what_is_said_of_the_run_is_of_the_rows_file(boats: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that replaces the manifest while it is read does not mix two states of it."""
+    opened: list[str] = []
+    plain = LocalPlace.open
+
+    def counted(place: LocalPlace, name: str) -> BinaryIO:
+        opened.append(name)
+        return plain(place, name)
+
+    monkeypatch.setattr(LocalPlace, "open", counted)
+    source = read_source(LocalPlace(boats.path))
+    assert opened.count("manifest.parquet") == 1
+    assert source.facts["table_sha256"] == "a" * 64

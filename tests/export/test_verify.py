@@ -116,10 +116,15 @@ def torn_attempts(boats: Any) -> tuple[str, str]:
     return "changed", "attempts.parquet"
 
 
+def other_attempts(boats: Any) -> tuple[str, str]:
+    shutil.copy(boats.path / "plan.parquet", boats.path / "attempts.parquet")
+    return "changed", "attempts.parquet"
+
+
 SPOILT = (gone, one_bit, shorter, stranger, unlisted, link_away, folder_link, pipe, wrong_image, no_attempts)
 
 
-@pytest.mark.parametrize("spoil", [*SPOILT, torn_table, torn_attempts])
+@pytest.mark.parametrize("spoil", [*SPOILT, torn_table, torn_attempts, other_attempts])
 def test_one_wrong_file_is_found_and_named(spoil: Spoil, boats: Any) -> None:
     """Missing, changed or foreign, once, and nothing beside it; links and pipes are never followed."""
     kind, name = spoil(boats)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from reelsweep.prompts.errors import OutError, TroubleError
 from reelsweep.tasks.artifacts.store import Store
+from reelsweep.tasks.storage import out as storage_out
 from reelsweep.tasks.storage.objects import Objects
 from reelsweep.tasks.storage.out import FolderOut
 from reelsweep.tasks.storage.remote import RemoteOut, checked_url, desk_of
@@ -83,6 +84,24 @@ def test_rows_with_the_same_bytes_share_a_file(out: RemoteOut) -> None:
     assert out.objects.sizes(f"videos/{SHA[:2]}") == {NAME: len(CLIP)}
     assert out.is_whole(NAME, SHA, len(CLIP))
     assert not out.is_whole(NAME, SHA, 1)
+
+
+def test_a_file_that_leaves_the_desk_while_it_is_compared_is_placed_again(
+    out: RemoteOut, monkeypatch
+) -> None:
+    """Another row's upload may end just then: the part takes its place, and nothing fails."""
+    store = Store(out)
+    (out.desk / NAME).parent.mkdir(parents=True)
+    (out.desk / NAME).write_bytes(CLIP)
+    hashed = storage_out.sha256_of
+
+    def leaving(path: Path) -> str:
+        path.unlink()
+        return hashed(path)
+
+    monkeypatch.setattr(storage_out, "sha256_of", leaving)
+    assert store.place(downloaded(store), SHA, ".mp4") == NAME
+    assert out.objects.read(NAME) == CLIP
 
 
 def test_what_is_on_neither_side_is_trouble(out: RemoteOut) -> None:
