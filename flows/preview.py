@@ -159,7 +159,7 @@ async def _look_up(prepared: Prepared) -> _Known:
         out_id = prepared.facts.out_id if prepared.facts else ""
         here = await ledger.standings(prepared.gateway, None, out_id)
         elsewhere = await ledger.paid_elsewhere(prepared.gateway)
-        key_ttl_s = prepared.profile.key_ttl_s
+        key_ttl_s = prepared.profile.replay_s
         return _Known(
             here,
             elsewhere,

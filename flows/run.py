@@ -19,6 +19,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 from reelsweep.flows.access import in_deployment
 from reelsweep.flows.board import Board, line
+from reelsweep.flows.clean import note_ended
 from reelsweep.flows.drift import Drift
 from reelsweep.flows.feed import Feed
 from reelsweep.flows.manifesting import Manifesting
@@ -37,7 +38,6 @@ from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.gateway.strata import StratumCount, by_model
 from reelsweep.tasks.generate import generate
 from reelsweep.tasks.ledger.records import Standing, Tally
-from reelsweep.tasks.manifest.outfile import write_out
 from reelsweep.tasks.purchase.context import RunContext
 from reelsweep.tasks.purchase.ends import RowEnd
 from reelsweep.tasks.purchase.make import skip_for_budget
@@ -103,8 +103,10 @@ async def run_to_summary(prepared: Prepared) -> RunSummary:
         )
         run.context.on_change = drift.on_change
         async with watch(tracker, manifesting, board), reconciling(run):
-            await _drive(run, tracker)
-            await drift.close()
+            try:
+                await _drive(run, tracker)
+            finally:
+                await drift.close()
         await run.context.ledger.cut(run.run_id)
         tally = await run.context.ledger.tally(run.context.out_id, run.run_id)
         await manifesting.rest()
@@ -116,7 +118,7 @@ async def run_to_summary(prepared: Prepared) -> RunSummary:
         await run.context.ledger.end_run(
             run.run_id, exit_code=summary.exit_code, summary=summary.model_dump()
         )
-        await _mark_clean(run)
+        await asyncio.to_thread(note_ended, prepared.storage, run.context.ledger, run.facts)
     if (decided := DECIDED.get()) is not None:
         decided.append(summary)
     if is_unattended:
@@ -255,11 +257,3 @@ def _summary(
         strata=by_model(strata),
         changes=run.changes,
     )
-
-
-async def _mark_clean(run: OpenRun) -> None:
-    """Note that nothing is being sent any more, unless another run is still at work here."""
-    runs = await run.context.ledger.runs(run.context.out_id)
-    if all(one["state"] != "live" for one in runs):
-        ended = run.facts.model_copy(update={"ended": True})
-        await asyncio.to_thread(write_out, run.prepared.storage, ended)

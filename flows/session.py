@@ -23,6 +23,7 @@ from pathlib import Path
 
 from reelsweep.flows.acceptance import Acceptance
 from reelsweep.flows.access import SANDBOX
+from reelsweep.flows.clean import note_live
 from reelsweep.flows.gate import demand_key
 from reelsweep.flows.places import nothing_sent, only_writer
 from reelsweep.flows.prepare import Prepared, gateway_door
@@ -163,6 +164,7 @@ async def open_run(prepared: Prepared) -> AsyncGenerator[OpenRun]:
             await ledger.set_budget(total, day)
         await ledger.start_run(_run_record(prepared, facts, run_id))
         stack.push_async_callback(_end_run, ledger, run_id)
+        await asyncio.to_thread(note_live, prepared.storage, ledger)
         prober = Prober()
         stack.callback(prober.close)
         context = _context(prepared, run_id, facts, ledger, store, prober)
@@ -191,7 +193,7 @@ async def open_run(prepared: Prepared) -> AsyncGenerator[OpenRun]:
             expiring=await _expiring(ledger, facts.out_id, standings),
             changes=None if prepared.extends else _changes(diff),
             replayable=await replayable(
-                ledger, facts.out_id, standings, prepared.profile.key_ttl_s, datetime.now(UTC)
+                ledger, facts.out_id, standings, prepared.profile.replay_s, datetime.now(UTC)
             ),
         )
 

@@ -30,6 +30,9 @@ from reelsweep.prompts.pricing import Price
 from reelsweep.prompts.request import Json
 from reelsweep.tasks.gateway.spelling import BodyField, Spelling, respell
 
+LEAVES_WITHIN_S = 130.0
+"""Connecting to a gateway and writing a POST takes no longer (`client.Times`)."""
+
 SHIPPED = Path(__file__).parent / "profiles"
 _TEMPLATE_FIELDS = ("{base_url}", "{origin}", "{task_id}")
 
@@ -153,6 +156,11 @@ class Profile(_Frozen):
     def key_ttl_s(self) -> float | None:
         """How long the gateway sells once for one idempotency key; None where it does not say so."""
         return self.idempotency.ttl if self.idempotency.honoured else None
+
+    @property
+    def replay_s(self) -> float | None:
+        """How old a key may be when its POST is claimed, so that the gateway knows it when it arrives."""
+        return None if self.key_ttl_s is None else self.key_ttl_s - LEAVES_WITHIN_S
 
     def respell(self, payload: Mapping[str, Json]) -> dict[str, Json]:
         """The request as this gateway wants it said; without size and seconds, unchanged. Pure."""

@@ -166,7 +166,7 @@ async def _claim(
         prefect_flow_run_id=prefect_ids[0],
         prefect_task_run_id=prefect_ids[1],
         new_key=new_key,
-        key_ttl_s=context.profile.key_ttl_s,
+        key_ttl_s=context.profile.replay_s,
     )
     return await context.ledger.claim(context.gateway, request)
 

@@ -49,6 +49,17 @@ async def test_a_held_row_is_asked_for_again_by_the_next_run(
     assert len(sandbox.bill()) - before == 1
 
 
+async def test_a_key_that_may_be_forgotten_before_its_post_arrives_is_not_sent_again(
+    make: Callable[..., Any], sandbox: SandboxServer, write_profile: Callable[..., str]
+) -> None:
+    """A POST may take two minutes to leave; what the gateway sells once for less is held like any other."""
+    sandbox.control(Script(idempotency="honour", duration_s=0.1))
+    table = pd.DataFrame({"prompt": ["a kite [[fault=eof]]"]})
+    profile = write_profile(base_url=sandbox.base_url, idempotency={"honoured": True, "ttl": 125})
+    held, again = await make(table), await make(table, gateway=profile)
+    assert (held.counts, again.counts, again.posts) == ({"unknown": 1}, {"unknown": 1}, 0)
+
+
 async def test_a_replayed_refusal_is_the_rows_end(
     make: Callable[..., Any], sandbox: SandboxServer, honouring: str, own_gateway: Any, respond: Any
 ) -> None:
