@@ -109,9 +109,9 @@ class Store:
         return sha256
 
     def input_path(self, sha256: str) -> Path | None:
-        """The kept image with this hash."""
-        names = sorted((self.out / "inputs").glob(f"{_checked(SHA256, sha256)}.*"))
-        return names[0] if names else None
+        """The kept image with this hash, brought to the desk if another machine has kept it."""
+        name = self.storage.find("inputs", _checked(SHA256, sha256))
+        return self.storage.fetch(name) if name else None
 
     def write_transcript(self, attempt_id: str, content: bytes) -> str:
         """Keep a response body; returns its file name below `transcripts/`."""

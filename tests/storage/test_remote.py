@@ -153,6 +153,18 @@ def test_a_successor_builds_on_what_another_machine_has_published(out: RemoteOut
     other.close()
 
 
+def test_an_image_that_another_machine_has_kept_is_found(out: RemoteOut, tmp_path: Path) -> None:
+    """A row with an image is made again wherever the bucket is reached."""
+    sha256 = Store(out).put_input(b"picture", ".png")
+    out.publish(())
+    other = RemoteOut(str(out), tmp_path / "elsewhere")
+    path = Store(other).input_path(sha256)
+    assert path is not None
+    assert path.read_bytes() == b"picture"
+    assert Store(other).input_path("0" * 64) is None
+    other.close()
+
+
 def test_an_older_report_on_the_desk_does_not_replace_the_buckets(out: RemoteOut, tmp_path: Path) -> None:
     """What lies beside the tables is handed over by who writes it, not by every later run."""
     name = "reproduction.parquet"
