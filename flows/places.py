@@ -26,11 +26,15 @@ LOCK = ".manifest.lock"
 
 
 def find_out(named: str | Path) -> Out:
-    """The OUT of this name: a URL, or a folder. Raises OutError for a URL that cannot be one."""
+    """The OUT of this name: a URL, or a folder. Raises OutError for one that cannot be an OUT."""
     text = str(named)
     if is_remote(text):
         return RemoteOut(text, home_folder() / STAGING)
-    return FolderOut(Path(text.removeprefix("file://")).absolute())
+    folder = Path(text.removeprefix("file://")).absolute()
+    if any("\ud800" <= char <= "\udfff" for char in str(folder)):  # Parquet and JSON know no such name
+        shown = str(folder).encode("utf-8", "replace").decode()
+        raise OutError(f"{shown!r} is no UTF-8 name.", "Choose another --out.")
+    return FolderOut(folder)
 
 
 def demand_ledger(out: Out, ledger: str | None) -> None:

@@ -25,6 +25,12 @@ def test_a_name_is_a_folder_and_a_url_a_bucket(tmp_path: Path, monkeypatch: pyte
     assert not remote.desk.exists(), "looking makes nothing"
 
 
+def test_a_folder_without_a_name_in_unicode_is_refused(tmp_path: Path) -> None:
+    """No table could say where it is: that is found out before a clip is bought for it."""
+    with pytest.raises(OutError, match="no UTF-8 name"):
+        find_out(f"{tmp_path}/out\udcff")
+
+
 def test_a_bucket_needs_a_ledger_elsewhere(tmp_path: Path) -> None:
     """A folder has its own."""
     demand_ledger(FolderOut(tmp_path), None)
