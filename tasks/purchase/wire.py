@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from urllib.parse import urlencode
 
@@ -29,7 +30,8 @@ class Body:
 
 async def build_body(spec: GenerationSpec, context: RunContext) -> Body:
     """Fill the canonical request with images and the earlier turns, respelt by the profile."""
-    images = {sha256: data_url(sha256, context.store) for sha256 in spec.images}
+    store = context.store
+    images = {sha256: await store.off_loop(partial(data_url, sha256, store)) for sha256 in spec.images}
     turns = {earlier: await _turn(context, earlier) for earlier in turns_in(spec.payload)}
     content = wire_body(context.profile.respell(dict(spec.payload)), images=images, turns=turns)
     return Body(content=content, sha256=hashlib.sha256(content).hexdigest())
