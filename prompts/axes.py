@@ -132,9 +132,12 @@ class _Document(Nodes):
         self, node: yaml.Node, axes: Mapping[str, Axis]
     ) -> tuple[Mapping[str, frozenset[str]], ...]:
         patterns = self.items(node, "exclude", "a list of combinations")
-        return tuple(self._pattern(pattern, axes) for pattern in patterns)
+        taken = {name: frozenset(axis.values) for name, axis in axes.items()}
+        return tuple(self._pattern(pattern, axes, taken) for pattern in patterns)
 
-    def _pattern(self, node: yaml.Node, axes: Mapping[str, Axis]) -> dict[str, frozenset[str]]:
+    def _pattern(
+        self, node: yaml.Node, axes: Mapping[str, Axis], taken: Mapping[str, frozenset[str]]
+    ) -> dict[str, frozenset[str]]:
         pattern: dict[str, frozenset[str]] = {}
         for name, picked in self.mapping(node, "exclude").items():
             if not self._is_known(picked, "exclude", name, axes):
@@ -143,7 +146,7 @@ class _Document(Nodes):
             path = f"exclude.{name}"
             texts = [self.text(picked, path)] if one else self.texts(picked, path, "a value or a list")
             for text in texts:
-                if text is not None and axes[name].values and text not in axes[name].values:
+                if text is not None and taken[name] and text not in taken[name]:
                     values = axes[name].values
                     self.fault(
                         picked, path, f"got {text!r}, which the axis does not take{near(text, values)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 
 import fsspec
 import pytest
@@ -189,3 +190,12 @@ def test_a_mapping_of_other_things_is_one_line():
     """What YAML has no word for is named by its type."""
     with pytest.raises(SettingsError, match="value of type range"):
         read_sweep({"axes": {"temperature": range(2)}})
+
+
+def test_long_exclusions_of_long_axes_are_read_at_once():
+    """Each value is looked up, not searched for: 5,000 of 100,000 took eight seconds."""
+    left_out = ",".join(map(str, range(95_000, 100_000)))
+    begun = time.process_time()
+    sweep = parse_sweep(f"axes: {{body.x: 0-99999}}\nexclude: [{{body.x: [{left_out}]}}]", "s.yaml")
+    assert len(sweep.excluded[0]["body.x"]) == 5_000
+    assert time.process_time() - begun < 4
