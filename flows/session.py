@@ -18,33 +18,31 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 
 from reelsweep.flows.acceptance import Acceptance
 from reelsweep.flows.access import SANDBOX
+from reelsweep.flows.claim import claim_out, refuse_other_table
 from reelsweep.flows.clean import note_live
 from reelsweep.flows.gate import demand_key
-from reelsweep.flows.places import nothing_sent, only_writer
 from reelsweep.flows.prepare import Prepared, gateway_door
 from reelsweep.flows.replay import replayable
 from reelsweep.flows.summary import Changes
 from reelsweep.flows.topup import acceptance_of, planned_rows
-from reelsweep.prompts.errors import OutError, SettingsError
+from reelsweep.prompts.errors import SettingsError
 from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.artifacts.probe import Prober
 from reelsweep.tasks.artifacts.store import Store
 from reelsweep.tasks.gateway.strata import Strata
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.ledger.records import PlanDiff, RunRecord, Standing
-from reelsweep.tasks.manifest.outfile import OutFacts, create_out, read_out, write_out
+from reelsweep.tasks.manifest.outfile import OutFacts
 from reelsweep.tasks.purchase.context import CONTEXTS, RunContext
 from reelsweep.tasks.purchase.links import by_expiry, link_expires_at
 from reelsweep.tasks.sandbox.server import SandboxServer
 
 CODE_VERSION = version("reelsweep")
-LOOK_FIRST = 1000
-"""Prompt ids that are looked up before all are."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -157,8 +155,8 @@ async def open_run(prepared: Prepared) -> AsyncGenerator[OpenRun]:
         stack.callback(store.close)
         ledger = await asyncio.to_thread(Ledger.open, prepared.ledger_url)
         stack.callback(ledger.close)
-        facts = await asyncio.to_thread(_claim_out, prepared, ledger)
-        await _refuse_other_table(prepared, facts, ledger)
+        facts = await asyncio.to_thread(claim_out, prepared, ledger)
+        await refuse_other_table(prepared, facts, ledger)
         if (budget := prepared.options.budget) is not None:
             total, day = (None, budget.musd) if budget.per_day else (budget.musd, None)
             await ledger.set_budget(total, day)
@@ -229,51 +227,6 @@ async def _with_sandbox(prepared: Prepared, stack: AsyncExitStack) -> Prepared:
         base_url = server.base_url
     profile = prepared.profile.model_copy(update={"base_url": base_url})
     return replace(prepared, profile=profile, door=gateway_door(profile, prepared.options))
-
-
-def _claim_out(prepared: Prepared, ledger: Ledger) -> OutFacts:
-    """Write reelsweep.json first; refuse an OUT whose ledger is another one."""
-    with nothing_sent(prepared.storage):
-        prepared.storage.begin()
-        with only_writer(prepared.storage, ledger):
-            return _give_facts(prepared, ledger)
-
-
-def _give_facts(prepared: Prepared, ledger: Ledger) -> OutFacts:
-    """The facts of an OUT that another run may have made a moment ago."""
-    checks = str(prepared.options.checks)
-    fresh = OutFacts(
-        out_id=uuid.uuid4().hex,
-        ledger_id=ledger.ledger_id,
-        table=prepared.plan.table.name,
-        gateway_kind="sandbox" if prepared.is_sandbox else "real",
-        checks=checks,
-    )
-    if read_out(prepared.storage) is None and create_out(prepared.storage, fresh):
-        return fresh
-    facts = read_out(prepared.storage) or fresh
-    if facts.ledger_id != ledger.ledger_id:
-        raise SettingsError(
-            f"{prepared.storage} belongs to another ledger than {prepared.ledger_url}.",
-            "Give the ledger it was made with, or choose another --out.",
-        )
-    kept = {} if prepared.extends else {"checks": checks}
-    facts = facts.model_copy(update={"table": prepared.plan.table.name, "ended": False, **kept})
-    write_out(prepared.storage, facts)
-    return facts
-
-
-async def _refuse_other_table(prepared: Prepared, facts: OutFacts, ledger: Ledger) -> None:
-    """A table that shares no prompt with what this OUT ever planned is another table."""
-    ids = (spec.prompt_id for spec in prepared.plan.specs())
-    known = await ledger.knows_any_prompt(facts.out_id, islice(ids, LOOK_FIRST))
-    if known is False:
-        known = await ledger.knows_any_prompt(facts.out_id, dict.fromkeys(ids))
-    if known is False and len(prepared.plan):
-        raise OutError(
-            f"{prepared.storage} holds the results of another table: it shares no prompt with this one.",
-            "Choose another --out.",
-        )
 
 
 async def _end_run(ledger: Ledger, run_id: str) -> None:
