@@ -48,11 +48,11 @@ def read_attempts(attempts: Path, wanted: Collection[str]) -> Attempts:
 
 
 def _attempts(attempts: Path, wanted: Collection[str]) -> Iterator[dict[str, Any]]:
-    fingerprints = pa.array(list(wanted), pa.string())
+    is_wanted = pc.field(ASKED).isin(list(wanted))
     with pq.ParquetFile(attempts) as parquet:
         names = [name for name in parquet.schema_arrow.names if name in (ASKED, *ATTEMPT)]
         for batch in parquet.iter_batches(BATCH, columns=names):
-            yield from batch.filter(pc.is_in(batch[ASKED], value_set=fingerprints)).to_pylist()
+            yield from pa.Table.from_batches([batch]).filter(is_wanted).to_pylist()
 
 
 def add_up(facts: dict[str, str], columns: Columns) -> Figures:
