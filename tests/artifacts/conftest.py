@@ -57,8 +57,11 @@ class Server:
         self.open_now = 0
         self.open_most = 0
         self.port = 0
+        self._talking: set[asyncio.Task[None] | None] = set()
+        """The loop itself holds its tasks weakly: one that waits for ever could be collected."""
 
     async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._talking.add(asyncio.current_task())
         try:
             while (request := await _request(reader)) is not None:
                 self.requests.append(request)

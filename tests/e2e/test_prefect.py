@@ -154,7 +154,7 @@ def test_it_is_served_from_an_empty_folder(serving: Path, blocks: dict[str, str]
 
 WAIT_FOR_DEPLOYMENT = """
 with get_client(sync_client=True) as client:
-    while not client.read_deployments():
+    while not any(each.name == "here" for each in client.read_deployments()):
         time.sleep(0.1)
 """
 
