@@ -6,7 +6,7 @@ Between `acceptance`, which decides, and the window, which asks for the next row
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, defaultdict, deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -143,9 +143,9 @@ def _alike(plan: Plan) -> dict[str, list[int]]:
     """The places of each request that comes more than once."""
     if not plan.num_shared:
         return {}
-    times = Counter(plan.fingerprints())
+    repeated = plan.repeated()
     found: dict[str, list[int]] = defaultdict(list)
     for place, name in enumerate(plan.fingerprints()):
-        if times[name] > 1:
+        if name in repeated:
             found[name].append(place)
     return found

@@ -5,11 +5,46 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass, field
 
+from reelsweep.prompts.given import GivenPlan
 from reelsweep.prompts.messages import image_hashes
+from reelsweep.prompts.plan import Plan
 from reelsweep.prompts.request import GenerationSpec, payload_json, value_json
+from reelsweep.tasks.ledger.kept import Kept
 from reelsweep.tasks.ledger.records import PlanRow
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedLines:
+    """The lines a plan asks for: first as a hash of what each tells, then those that are to be recorded."""
+
+    plan: Plan | GivenPlan
+    opened: Container[int] | None
+    """Places that are asked for; None: all."""
+    _repeated: frozenset[int] = field(init=False)
+    """Places whose request comes more than once: how many came before tells equal lines apart."""
+
+    def __post_init__(self) -> None:
+        names = self.plan.repeated()
+        places = enumerate(self.plan.fingerprints() if names else ())
+        object.__setattr__(self, "_repeated", frozenset(place for place, name in places if name in names))
+
+    def told(self, place: int) -> str | None:
+        """The hash of the line at a place, see `read_kept`."""
+        is_asked = place < len(self.plan) and (self.opened is None or place in self.opened)
+        return self.plan.told(place) if is_asked and place not in self._repeated else None
+
+    def rows(self, kept: Kept) -> Iterator[PlanRow]:
+        """The lines that are not kept, in order."""
+        opened = self.opened
+        places = [place for place in range(len(self.plan)) if place not in kept and self._is_counted(place)]
+        rows = plan_rows(self.plan.specs_at(places), has_shared=bool(self._repeated))
+        return rows if opened is None else (row for row in rows if row.ordinal in opened)
+
+    def _is_counted(self, place: int) -> bool:
+        return self.opened is None or place in self.opened or place in self._repeated
 
 
 def plan_rows(specs: Iterable[GenerationSpec], *, has_shared: bool) -> Iterator[PlanRow]:

@@ -173,10 +173,9 @@ def price_of(
         return options.price, "--price"
     if not profile.prices:
         return None, ""
-    models = {spec.model for spec in plan.specs()}
-    if not models or not models <= profile.prices.keys():
+    if not plan.models or not plan.models <= profile.prices.keys():
         return None, ""
-    listed = {model: profile.prices[model] for model in models}
+    listed = {model: profile.prices[model] for model in sorted(plan.models)}
     prices = {model: Price.parse(entry.price) for model, entry in listed.items()}
     source = f"profile {profile.name}, {max(entry.date for entry in listed.values())}"
     only = set(prices.values())

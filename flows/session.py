@@ -26,15 +26,17 @@ from reelsweep.flows.access import SANDBOX
 from reelsweep.flows.claim import claim_out, refuse_other_table
 from reelsweep.flows.clean import note_live
 from reelsweep.flows.gate import demand_key
+from reelsweep.flows.planned import PlannedLines
 from reelsweep.flows.prepare import Prepared, gateway_door
 from reelsweep.flows.replay import replayable
 from reelsweep.flows.summary import Changes
-from reelsweep.flows.topup import acceptance_of, planned_rows
+from reelsweep.flows.topup import acceptance_of
 from reelsweep.prompts.errors import SettingsError
 from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.artifacts.probe import Prober
 from reelsweep.tasks.artifacts.store import Store
 from reelsweep.tasks.gateway.strata import Strata
+from reelsweep.tasks.ledger.kept import Kept
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.ledger.records import PlanDiff, RunRecord, Standing
 from reelsweep.tasks.manifest.outfile import OutFacts
@@ -170,12 +172,8 @@ async def open_run(prepared: Prepared) -> AsyncGenerator[OpenRun]:
         stack.push_async_callback(context.aclose)
         CONTEXTS[run_id] = context
         stack.callback(CONTEXTS.pop, run_id, None)
-        plan = prepared.plan
         acceptance = await acceptance_of(prepared, ledger, facts.out_id)
-        rows = planned_rows(plan, acceptance)
-        diff = await ledger.record_plan(
-            facts.out_id, prepared.gateway, plan.plan_hash, rows, extends=prepared.extends
-        )
+        diff = await _record(prepared, ledger, facts.out_id, acceptance)
         bought_before = await ledger.bought_before(facts.out_id, prepared.gateway)
         standings = await ledger.standings(prepared.gateway, None, facts.out_id)
         context.standings = standings
@@ -194,6 +192,16 @@ async def open_run(prepared: Prepared) -> AsyncGenerator[OpenRun]:
                 ledger, facts.out_id, standings, prepared.profile.replay_s, datetime.now(UTC)
             ),
         )
+
+
+async def _record(prepared: Prepared, ledger: Ledger, out_id: str, acceptance: Acceptance | None) -> PlanDiff:
+    """Make the OUT's lines those of the plan; most of a long table's are there already, and not even made."""
+    gateway, plan = prepared.gateway, prepared.plan
+    lines = PlannedLines(plan, None if acceptance is None else acceptance.opened)
+    kept = Kept() if prepared.extends else await ledger.kept(out_id, gateway, lines.told)
+    return await ledger.record_plan(
+        out_id, gateway, plan.plan_hash, lines.rows(kept), kept=kept, extends=prepared.extends
+    )
 
 
 def _changes(diff: PlanDiff) -> Changes | None:

@@ -7,18 +7,16 @@ opens more while the run goes on.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from reelsweep.flows.acceptance import Acceptance, Candidate, state_of
-from reelsweep.flows.planned import plan_rows
 from reelsweep.flows.prepare import Prepared
-from reelsweep.prompts.given import GivenPlan
 from reelsweep.prompts.plan import Plan
 from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.artifacts.asked import asked_of
 from reelsweep.tasks.artifacts.checklist import Checks, judge
 from reelsweep.tasks.ledger.ledger import Ledger
-from reelsweep.tasks.ledger.records import Made, PlanRow
+from reelsweep.tasks.ledger.records import Made
 from reelsweep.tasks.manifest.verdicts import NEAR_DUPLICATE
 
 
@@ -66,9 +64,3 @@ async def acceptance_of(prepared: Prepared, ledger: Ledger, out_id: str) -> Acce
     if prepared.options.accept is None:
         return None
     return await asyncio.to_thread(choose, prepared, await ledger.made(prepared.gateway, out_id))
-
-
-def planned_rows(plan: Plan | GivenPlan, acceptance: Acceptance | None) -> Iterator[PlanRow]:
-    """The lines of the manifest: of the candidates, those that are open."""
-    rows = plan_rows(plan.specs(), has_shared=plan.num_shared > 0)
-    return (row for row in rows if acceptance is None or row.ordinal in acceptance.opened)

@@ -1,20 +1,22 @@
 """What is counted while a plan is made: fingerprints, rows, requests asked twice.
 
-Used by `plan`. Pure. Keeps 36 bytes for each generation.
+Used by `plan`. Pure. Keeps 52 bytes for each generation.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
 
 from reelsweep.prompts.errors import UsageError
 from reelsweep.prompts.expand import Cell
 from reelsweep.prompts.fingerprint import canonical_payload, fingerprint_digest
 from reelsweep.prompts.messages import mention_json
+from reelsweep.prompts.records import Record
 from reelsweep.prompts.request import Json
 from reelsweep.prompts.rows import Problems
+from reelsweep.prompts.told import params_of, told_digest
 
 DIGEST_BYTES = 32
 MAX_CELLS = 10_000_000
@@ -24,8 +26,11 @@ MAX_CELLS = 10_000_000
 class Census:
     """Takes every cell of a plan once, in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, meta: Callable[[Record], Mapping[str, str | None]]) -> None:
         self.digests = bytearray()
+        self.told = bytearray()
+        """What the manifest tells of each, see `told_digest`."""
+        self.models: set[str] = set()
         self.num_rows = 0
         self.rows = array("I")
         """The row of each cell."""
@@ -35,6 +40,9 @@ class Census:
         self._hash = sha256()
         self._payload: Mapping[str, Json] | None = None
         self._canonical = b""
+        self._meta_of = meta
+        self._record: Record | None = None
+        self._meta: Mapping[str, str | None] = {}
 
     def add(self, cell: Cell, problems: Problems) -> None:
         """Counts one cell. Raises UsageError when there are more than can be meant."""
@@ -45,13 +53,23 @@ class Census:
             self.num_rows += 1
         if cell.candidate_idx == 0:
             self.firsts.append(len(self.rows))
-        self.digests += fingerprint_digest(self._canonical, cell.sample_idx)
+        self._name(cell)
         self.rows.append(row.row_idx)
         self._outputs.append(row.output == "text")
         self._hash.update(f"{row.prompt_id}\0{cell.sample_idx}\0{row.output}\n".encode())
 
+    def _name(self, cell: Cell) -> None:
+        row, digest = cell.row, fingerprint_digest(self._canonical, cell.sample_idx)
+        self.digests += digest
+        if cell.record is not self._record:
+            self._record, self._meta = cell.record, self._meta_of(cell.record)
+        self.told += told_digest(
+            digest.hex(), row.prompt_id, row.output, params_of(cell), self._meta, cell.parent
+        )
+
     def _take_request(self, cell: Cell, problems: Problems) -> None:
         row, self._payload = cell.row, cell.payload
+        self.models.add(row.model)
         self._canonical = canonical_payload(cell.payload)
         too_many = len(self.rows) + (len(row.seeds) or 1) * (row.samples or 1) > MAX_CELLS
         if too_many and cell.sample_idx == 0:

@@ -11,6 +11,7 @@ from hashlib import sha256
 
 from reelsweep.prompts.records import ColumnRecords, Table
 from reelsweep.prompts.request import GenerationSpec
+from reelsweep.prompts.told import told_digest
 from reelsweep.prompts.uses import ColumnUse
 
 _NO_COLUMNS = ColumnUse(sent=(), templates=(), carried=(), planning=())
@@ -32,6 +33,11 @@ class GivenPlan:
         """Rows of the table that ask for them, as far as known: one each."""
         return len(self.given)
 
+    @property
+    def models(self) -> frozenset[str]:
+        """Every model that is asked."""
+        return frozenset(spec.model for spec in self.given)
+
     def __len__(self) -> int:
         return len(self.given)
 
@@ -42,6 +48,16 @@ class GivenPlan:
     def specs_at(self, ordinals: Sequence[int]) -> Iterator[GenerationSpec]:
         """The generations at these places."""
         return (self.given[ordinal] for ordinal in ordinals)
+
+    def repeated(self) -> frozenset[str]:
+        """None: no generation is given twice."""
+        return frozenset()
+
+    def told(self, ordinal: int) -> str:
+        """What the manifest tells of the generation at this place, as a hash (`told_digest`), hex."""
+        spec = self.given[ordinal]
+        name, prompt_id = spec.request_fingerprint, spec.prompt_id
+        return told_digest(name, prompt_id, spec.output, spec.params, spec.meta, spec.follows).hex()
 
     def fingerprints(self) -> Iterator[str]:
         """The request_fingerprint of every generation in order."""

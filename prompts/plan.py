@@ -1,28 +1,29 @@
 """The plan: every generation a table asks for, named by its fingerprint before anything is sent.
 
 Last of `prompts`, before the ledger. Making it reads the whole table once, so that all problems are known
-and all fingerprints with them (36 bytes each are kept); its specs are made anew whenever they are asked for.
+and all fingerprints with them (52 bytes each are kept); its specs are made anew whenever they are asked for.
 """
 
 from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reelsweep.prompts.census import DIGEST_BYTES, Census
-from reelsweep.prompts.columns import BODY_PREFIX
 from reelsweep.prompts.errors import SettingsError, TableError
 from reelsweep.prompts.expand import Cell
 from reelsweep.prompts.images import ImageDesk, ImageLoader, LoadedImage
 from reelsweep.prompts.messages import image_hashes, prompt_text
 from reelsweep.prompts.records import Record, Table
-from reelsweep.prompts.request import GenerationSpec, Scalar
+from reelsweep.prompts.request import GenerationSpec
 from reelsweep.prompts.rows import Problems
 from reelsweep.prompts.settings import Overrides, PlanSettings, find_overrides
 from reelsweep.prompts.source import Source
 from reelsweep.prompts.sweep import Sweep
+from reelsweep.prompts.told import TOLD_BYTES, params_of
 from reelsweep.prompts.uses import (
     ColumnUse,
     check_carried,
@@ -32,9 +33,6 @@ from reelsweep.prompts.uses import (
 )
 
 __all__ = ["ColumnUse", "LoadedImage", "Plan", "PlanSettings", "make_plan"]
-
-_OWN_COLUMNS = ("model", "seed", "prompt", "prompt_template", "messages")
-"""Axes that have a column of their own in the manifest beside `params`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -53,10 +51,13 @@ class Plan:
     sweep: Sweep
     """The axes of `--sweep` and `--grid`."""
     warnings: tuple[str, ...]
+    models: frozenset[str]
+    """Every model that is asked."""
     firsts: array[int] = field(repr=False)
     """Where the generations of each row and combination of axes begin: they stand together."""
     _source: Source = field(repr=False)
     _digests: bytes = field(repr=False)
+    _told: bytes = field(repr=False)
     _rows: array[int] = field(repr=False)
     """The row of each generation, ascending."""
 
@@ -74,6 +75,17 @@ class Plan:
     def fingerprints(self) -> Iterator[str]:
         """The request_fingerprint of every generation in order, without making one."""
         return map(self._fingerprint, range(len(self)))
+
+    def repeated(self) -> frozenset[str]:
+        """The fingerprints that come more than once."""
+        if not self.num_shared:
+            return frozenset()
+        times = Counter(self.fingerprints())
+        return frozenset(name for name, number in times.items() if number > 1)
+
+    def told(self, ordinal: int) -> str:
+        """What the manifest tells of the generation at this place, as a hash (`told_digest`), hex."""
+        return self._told[ordinal * TOLD_BYTES : (ordinal + 1) * TOLD_BYTES].hex()
 
     def _specs(self, cells: Iterable[tuple[int, Cell]]) -> Iterator[GenerationSpec]:
         record: Record | None = None
@@ -115,7 +127,7 @@ def make_plan(table: Table, settings: PlanSettings, *, load_image: ImageLoader |
     if settings.num_candidates and "follows" in names:
         raise SettingsError("--accept: rows that follow others are made as often as those.", "Leave it out.")
     source = Source(table, settings, overrides, ImageDesk(load_image), problems)
-    census = Census()
+    census = Census(source.meta)
     for cell in source.cells():
         census.add(cell, problems)
     use = sort_columns(names, source.template_names)
@@ -135,8 +147,10 @@ def make_plan(table: Table, settings: PlanSettings, *, load_image: ImageLoader |
         sweep=overrides.sweep,
         warnings=tuple(_warnings(table, settings, overrides, source.num_empty, num_shared)),
         _source=source,
+        models=frozenset(census.models),
         firsts=census.firsts,
         _digests=bytes(census.digests),
+        _told=bytes(census.told),
         _rows=census.rows,
     )
 
@@ -156,22 +170,11 @@ def _spec(ordinal: int, cell: Cell, fingerprint: str, meta: Mapping[str, str | N
         request_fingerprint=fingerprint,
         prompt=prompt_text(said) if row.text is None else row.text,
         seed=cell.seed,
-        params=_params(cell),
+        params=params_of(cell),
         meta=meta,
         images=image_hashes(said) if row.images or cell.parent else (),
         follows=cell.parent,
     )
-
-
-def _params(cell: Cell) -> dict[str, Scalar]:
-    """The scalar parameters as they are sent, and the axes' values."""
-    params = {name: value for name, value in cell.row.fields.items() if not isinstance(value, list | dict)}
-    for name, value in cell.axes.items():
-        if name not in _OWN_COLUMNS:
-            params.setdefault(name.removeprefix(BODY_PREFIX), value)
-    if cell.seed is not None and cell.seed in cell.row.seed_idx:
-        params.setdefault("seed_idx", cell.row.seed_idx[cell.seed])
-    return params
 
 
 def _warnings(

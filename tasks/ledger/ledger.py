@@ -22,6 +22,7 @@ from reelsweep.tasks.ledger import claims, leases, plans, settle
 from reelsweep.tasks.ledger.budget import Caps
 from reelsweep.tasks.ledger.claims import Wish
 from reelsweep.tasks.ledger.clock import AttemptIds, read_boot_id, uptime_s, utc_now
+from reelsweep.tasks.ledger.kept import Kept
 from reelsweep.tasks.ledger.lease import Lease, bury
 from reelsweep.tasks.ledger.leases import Moment, Times
 from reelsweep.tasks.ledger.link import open_link
@@ -161,16 +162,17 @@ class Ledger(Reading):
         plan_hash: str,
         rows: Iterable[PlanRow],
         *,
+        kept: Kept | None = None,
         extends: bool = False,
     ) -> PlanDiff:
-        """Make the lines of an OUT those of a plan; `rows` is consumed in another thread.
+        """Make the lines of an OUT those of a plan: `rows`, consumed in another thread, and those `kept`.
 
         With `extends` the rows come beside the plan's lines, with `in_plan` false, and change none of them.
         """
         wish = plans.PlanWish(
             out_id=out_id, gateway=gateway, plan_hash=plan_hash, now=self._clock(), extends=extends
         )
-        return await asyncio.to_thread(plans.record, self._writer.submit, wish, rows)
+        return await asyncio.to_thread(plans.record, self._writer.submit, wish, rows, kept)
 
     async def add_to_plan(self, out_id: str, gateway: str, plan_hash: str, rows: Iterable[PlanRow]) -> None:
         """Add lines to the latest plan of an OUT, under keys of their own."""

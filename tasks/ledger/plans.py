@@ -1,13 +1,12 @@
 """A plan's rows in the ledger: what is new, what moved, what is no longer asked for.
 
-After `plan`, before anything is sent. A plan may have a million rows: it is recorded in short
-transactions, so that other runs get their turn, and only what differs is written.
+After `plan`, before anything is sent. A plan may have a million rows: those whose lines are there as
+they are told again are not even made (`kept`), the others are recorded in short transactions, so that
+other runs get their turn, and only what differs is written.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
@@ -16,10 +15,12 @@ from itertools import islice
 from operator import attrgetter
 from typing import Any
 
+from reelsweep.prompts.told import told_digest
+from reelsweep.tasks.ledger.differences import Differences, Found, question
+from reelsweep.tasks.ledger.kept import WITH_GATEWAY, Kept, own_key, short_key
 from reelsweep.tasks.ledger.records import PlanDiff, PlanRow
 from reelsweep.tasks.ledger.schema import generations, outs, plan_rows
 from reelsweep.tasks.ledger.standing import derive
-from reelsweep.tasks.ledger.types import json_text
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 Submit = Callable[[Callable[[Connection], Any]], Future[Any]]
@@ -43,28 +44,25 @@ class PlanWish:
     """The rows come beside those of the plan: they are no part of it and change none of its lines."""
 
 
-def record(submit: Submit, wish: PlanWish, rows: Iterable[PlanRow]) -> PlanDiff:
+def record(submit: Submit, wish: PlanWish, rows: Iterable[PlanRow], kept: Kept | None = None) -> PlanDiff:
     """Record a plan, a chunk of rows per transaction; blocks until it is durable.
 
-    The second of two rows with one key is kept beside the first, under the key with `#2` behind it.
+    `rows` are those that are not `kept`. The second of two rows with one key is kept beside the first,
+    under the key with `#2` behind it.
     """
-    keys = _Keys()
+    kept = kept or Kept()
+    keys = _Keys(kept.keys)
     is_first: bool = submit(lambda conn: _last_plan(conn, wish) is None).result()
-    came, went, edited, same = Counter[str](), Counter[str](), 0, 0
+    tally = Differences(is_first=is_first, same=len(kept))
     for chunk in _chunks(keys.tell_apart(row) for row in rows):
-        found: _Found = submit(_Chunk(wish, chunk)).result()
-        came.update([""] * len(found.came) if is_first else found.came)
-        edited, same = edited + found.edited, same + found.same
+        found: Found = submit(_Chunk(wish, chunk)).result()
+        keys.seen.update(found.own_keys)
+        tally.add(found)
     if not wish.extends:
-        went = submit(lambda conn: _close(conn, wish, keys.seen)).result()
-    replaced = (came & went).total()
-    return PlanDiff(
-        is_first=is_first,
-        new=came.total() - replaced,
-        edited=edited + replaced,
-        removed=went.total() - replaced,
-        same=same,
-    )
+        num_asked = len(kept) + keys.num_told_apart
+        for gone in submit(lambda conn: _close(conn, wish, keys.seen, num_asked)).result():
+            (tally.went if gone.gateway == wish.gateway else tally.elsewhere)[question(gone)] += 1
+    return tally.diff()
 
 
 def add(submit: Submit, wish: PlanWish, rows: Iterable[PlanRow]) -> None:
@@ -76,27 +74,21 @@ def add(submit: Submit, wish: PlanWish, rows: Iterable[PlanRow]) -> None:
 class _Keys:
     """Row keys of one plan, each once: eight bytes of hash tell a million apart."""
 
-    def __init__(self) -> None:
-        self.seen: set[int] = set()
+    def __init__(self, kept: Iterable[int] = ()) -> None:
+        self.seen: set[int] = set(kept)
+        self.num_told_apart = 0
         self._repeats: dict[str, int] = {}
 
     def tell_apart(self, row: PlanRow) -> PlanRow:
         """The row itself, under a key of its own."""
-        if _short(row.row_key) not in self.seen:
-            self.seen.add(_short(row.row_key))
+        self.num_told_apart += 1
+        if short_key(row.row_key) not in self.seen:
+            self.seen.add(short_key(row.row_key))
             return row
         self._repeats[row.row_key] = number = self._repeats.get(row.row_key, 1) + 1
         other = replace(row, row_key=f"{row.row_key}#{number}")
-        self.seen.add(_short(other.row_key))
+        self.seen.add(short_key(other.row_key))
         return other
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    came: list[str]
-    """The prompt id of each row that the plan before did not ask for."""
-    edited: int
-    same: int
 
 
 class _Chunk:
@@ -104,11 +96,15 @@ class _Chunk:
 
     def __init__(self, wish: PlanWish, rows: Sequence[PlanRow]) -> None:
         self._wish = wish
-        self._rows = {row.row_key: row for row in rows}
-        self._digests = {row.row_key: _digest(row) for row in rows}
+        self._asked = rows
+        self._rows: dict[str, PlanRow] = {}
+        self._digests: dict[str, str] = {}
 
-    def __call__(self, conn: Connection) -> _Found:
-        known = {row.row_key: row for row in conn.execute(_KNOWN, self._asked())}
+    def __call__(self, conn: Connection) -> Found:
+        known = self._look_up(conn, self._asked)
+        foreign = {key for key, found in known.items() if found.gateway != self._wish.gateway}
+        if foreign:
+            known = self._look_up(conn, [self._under_own_key(row, foreign) for row in self._asked])
         new = [row for key, row in self._rows.items() if key not in known]
         told = {} if self._wish.extends else known
         changed = [self._rows[key] for key, found in told.items() if self._differs(key, found)]
@@ -118,16 +114,30 @@ class _Chunk:
                 conn.execute(insert(plan_rows), [self._row(row, ids) for row in new])
             if changed:
                 conn.execute(_CHANGE, [self._change(row, ids) for row in changed])
-        return self._found(new, told)
+        return self._found(new, told, foreign)
 
-    def _found(self, new: Sequence[PlanRow], known: Mapping[str, Any]) -> _Found:
+    def _look_up(self, conn: Connection, rows: Sequence[PlanRow]) -> dict[str, Any]:
+        self._rows = {row.row_key: row for row in rows}
+        self._digests = {row.row_key: _digest(row) for row in rows}
+        asked = {"b_out": self._wish.out_id, "b_keys": list(self._rows)}
+        return {row.row_key: row for row in conn.execute(_KNOWN, asked)}
+
+    def _under_own_key(self, row: PlanRow, foreign: set[str]) -> PlanRow:
+        """The same question to another gateway is a line of its own: that one's stays what it is."""
+        return (
+            replace(row, row_key=own_key(row.row_key, self._wish.gateway)) if row.row_key in foreign else row
+        )
+
+    def _found(self, new: Sequence[PlanRow], known: Mapping[str, Any], foreign: set[str]) -> Found:
         back = [self._rows[key] for key, found in known.items() if not found.in_plan]
-        edited = [k for k, found in known.items() if found.in_plan and found.digest != self._digests[k]]
-        came = [row.prompt_id for row in (*new, *back)]
-        return _Found(came=came, edited=len(edited), same=len(self._rows) - len(came) - len(edited))
+        edited = sum(found.in_plan and self._is_edited(key, found) for key, found in known.items())
+        came = [question(row) for row in (*new, *back)]
+        own_keys = [short_key(own_key(key, self._wish.gateway)) for key in foreign]
+        return Found(came, edited, len(self._rows) - len(came) - edited, own_keys)
 
-    def _asked(self) -> dict[str, Any]:
-        return {"b_out": self._wish.out_id, "b_keys": list(self._rows)}
+    def _is_edited(self, key: str, found: Any) -> bool:
+        """An empty digest is that of an older schema: nobody knows."""
+        return found.digest not in ("", self._digests[key])
 
     def _differs(self, key: str, found: Any) -> bool:
         same = (self._rows[key].ordinal, self._digests[key]) == (found.ordinal, found.digest)
@@ -186,33 +196,37 @@ def _last_plan(conn: Connection, wish: PlanWish) -> str | None:
     return conn.execute(select(outs.c.plan_hash).where(outs.c.out_id == wish.out_id)).scalar_one_or_none()
 
 
-def _close(conn: Connection, wish: PlanWish, seen: set[int]) -> Counter[str]:
-    """Note which plan is the latest; rows of the one before that were not seen leave it. Their prompt ids."""
+def _close(conn: Connection, wish: PlanWish, seen: set[int], num_asked: int) -> Sequence[Any]:
+    """Note which plan is the latest; rows of the one before that were not seen leave it; those rows."""
     last = _last_plan(conn, wish)
     in_plan = conn.execute(_COUNT, {"b_out": wish.out_id}).scalar_one()
-    gone: dict[str, str] = {}
-    if in_plan > len(seen):
-        asked = conn.execute(_IN_PLAN, {"b_out": wish.out_id})
-        gone = {row.row_key: row.prompt_id for row in asked if _short(row.row_key) not in seen}
+    gone: Sequence[Any] = ()
+    if in_plan != num_asked:
+        gone = [row for row in _of_plan(conn, wish) if _is_gone(row, wish, seen)]
     if gone:
-        conn.execute(_LEAVE, [{"b_out": wish.out_id, "b_key": key, "b_last": last} for key in gone])
+        conn.execute(_LEAVE, [{"b_out": wish.out_id, "b_key": row.row_key, "b_last": last} for row in gone])
     values = {"gateway": wish.gateway, "plan_hash": wish.plan_hash}
     if last is None:
         conn.execute(insert(outs).values(out_id=wish.out_id, **values))
     else:
         conn.execute(update(outs).where(outs.c.out_id == wish.out_id).values(**values))
-    return Counter(gone.values())
+    return gone
 
 
-def _short(key: str) -> int:
-    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big")
+def _of_plan(conn: Connection, wish: PlanWish) -> Sequence[Any]:
+    return conn.execute(_IN_PLAN, {"b_out": wish.out_id}).all()
+
+
+def _is_gone(row: Any, wish: PlanWish, seen: set[int]) -> bool:
+    return row.gateway != wish.gateway or short_key(row.row_key) not in seen
 
 
 def _digest(row: PlanRow) -> str:
-    return hashlib.blake2b(json_text(_TOLD(row)).encode(), digest_size=16).hexdigest()
+    return told_digest(
+        row.request_fingerprint, row.prompt_id, row.output, row.params, row.meta, row.follows
+    ).hex()
 
 
-_TOLD = attrgetter(*(name for name in _STORED if name not in ("row_key", "ordinal")), "request_fingerprint")
 _VALUES = attrgetter(*_STORED)
 _UNTRIED = asdict(derive(()))
 _COUNT = (
@@ -220,15 +234,28 @@ _COUNT = (
     .select_from(plan_rows)
     .where(plan_rows.c.out_id == bindparam("b_out"), plan_rows.c.in_plan)
 )
-_KNOWN = select(plan_rows.c.row_key, plan_rows.c.ordinal, plan_rows.c.digest, plan_rows.c.in_plan).where(
-    plan_rows.c.out_id == bindparam("b_out"), plan_rows.c.row_key.in_(bindparam("b_keys", expanding=True))
+_KNOWN = (
+    select(
+        *(plan_rows.c.row_key, plan_rows.c.ordinal, plan_rows.c.digest, plan_rows.c.in_plan),
+        generations.c.gateway,
+    )
+    .select_from(WITH_GATEWAY)
+    .where(
+        plan_rows.c.out_id == bindparam("b_out"),
+        plan_rows.c.row_key.in_(bindparam("b_keys", expanding=True)),
+    )
 )
 _IDS = select(generations.c.request_fingerprint, generations.c.generation_id).where(
     generations.c.gateway == bindparam("b_gateway"),
     generations.c.request_fingerprint.in_(bindparam("b_fingerprints", expanding=True)),
 )
-_IN_PLAN = select(plan_rows.c.row_key, plan_rows.c.prompt_id).where(
-    plan_rows.c.out_id == bindparam("b_out"), plan_rows.c.in_plan
+_IN_PLAN = (
+    select(
+        *(plan_rows.c.row_key, plan_rows.c.prompt_id),
+        *(generations.c.request_fingerprint, generations.c.gateway),
+    )
+    .select_from(WITH_GATEWAY)
+    .where(plan_rows.c.out_id == bindparam("b_out"), plan_rows.c.in_plan)
 )
 _ONE = (plan_rows.c.out_id == bindparam("b_out"), plan_rows.c.row_key == bindparam("b_key"))
 _CHANGE = (

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from reelsweep.tasks.gateway.strata import StratumCount
 from reelsweep.tasks.ledger import lines, lookups, made, reads
 from reelsweep.tasks.ledger.budget import day_of, spent
+from reelsweep.tasks.ledger.kept import Kept, read_kept
 from reelsweep.tasks.ledger.link import open_link
 from reelsweep.tasks.ledger.place import FilePlace, ServerPlace
 from reelsweep.tasks.ledger.reader import Reader, Snapshot
@@ -67,6 +68,10 @@ class Reading:
         """Whether one of these prompts was ever planned in this OUT; None when nothing was."""
         asked = list(prompt_ids)
         return await self._read(lambda conn: lookups.knows_any_prompt(conn, out_id, asked))
+
+    async def kept(self, out_id: str, gateway: str, told: Callable[[int], str | None]) -> Kept:
+        """Which lines of the latest plan already say what `told` says of their places (`read_kept`)."""
+        return await self._read(lambda conn: read_kept(conn, out_id, gateway, told))
 
     async def bought_before(self, out_id: str, gateway: str) -> dict[str, str]:
         """Fingerprints to buy → those paid for, for the same prompt, model and seed, that left the plan."""

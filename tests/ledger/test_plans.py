@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from reelsweep.tasks.ledger.records import PlanDiff
+from reelsweep.prompts.told import told_digest
+from reelsweep.tasks.ledger.records import Declined, PlanDiff
+
+TOLD = ("request_fingerprint", "prompt_id", "output", "params", "meta", "follows")
 
 
 async def _lines(ledger: Any, out_id: str = "out") -> list[Any]:
@@ -237,3 +240,65 @@ async def test_rows_may_come_beside_a_plan(database: Any, make: Any) -> None:
         assert await _record(ledger, make, [make.row(0), make.row(1)]) == changed(same=2)
     assert await _record(ledger, make, [make.row(0), make.row(1), make.row(2)]) == changed(new=1, same=2)
     assert all(line.in_plan for line in await _lines(ledger))
+
+
+def told_by(rows: list[Any]) -> Any:
+    """What a plan of these rows tells of each place."""
+    told = {row.ordinal: told_digest(*(getattr(row, name) for name in TOLD)).hex() for row in rows}
+    return told.get
+
+
+async def test_lines_that_say_what_is_asked_are_kept(database: Any, make: Any) -> None:
+    """A plan that grew is recorded by its new row alone; what moved, changed or left is found too."""
+    ledger = database.open()
+    rows = [make.row(number) for number in range(6)]
+    await _record(ledger, make, rows)
+    grown = [
+        *rows[:3],
+        make.row(4, ordinal=3),
+        make.row(5, meta={"group": "b"}, ordinal=4),
+        make.row(7, ordinal=5),
+    ]
+    kept = await ledger.kept("out", make.gateway, told_by(grown))
+    assert [place for place in range(9) if place in kept] == [0, 1, 2]
+    assert await ledger.record_plan("out", make.gateway, "second", grown[3:], kept=kept) == changed(
+        new=1, edited=1, removed=1, same=4
+    )
+    assert [line.plan for line in await _lines(ledger) if line.in_plan] == grown
+    assert len(await ledger.kept("out", make.gateway, told_by(grown))) == 6
+    assert len(await ledger.kept("out", "another gateway", told_by(grown))) == 0
+    assert len(await ledger.kept("another out", make.gateway, told_by(grown))) == 0
+
+
+async def test_the_same_rows_may_go_to_another_gateway(database: Any, make: Any) -> None:
+    """They get lines of their own, are bought there, and the first gateway's stay as they are."""
+    ledger = await make.start(database.open())
+    claim = await make.buy(ledger, 0)
+    await ledger.answer(claim.attempt_id, make.success())
+    await ledger.settle(claim.attempt_id, [make.stored()], "success")
+    rows = [make.row(number) for number in range(3)]
+    for _ in range(2):
+        assert await ledger.record_plan("out", "second gateway", "second", rows) == changed(same=3)
+        lines = await _lines(ledger)
+        assert [(line.gateway, line.status) for line in lines if line.in_plan] == [
+            ("second gateway", "planned")
+        ] * 3
+        assert [line.status for line in lines if not line.in_plan] == ["success", "planned", "planned"]
+    assert set(await ledger.standings("second gateway", None, "out")) == {"f0", "f1", "f2"}
+    assert not isinstance(await ledger.claim("second gateway", make.request(0)), Declined)
+    back = [*rows[:2], make.row(9, ordinal=2, prompt_id="p2")]
+    assert await _record(ledger, make, back) == changed(same=2, edited=1)
+    lines = await _lines(ledger)
+    assert [line.gateway for line in lines if line.in_plan] == [make.gateway] * 3
+    assert [line.gateway for line in lines if not line.in_plan].count("second gateway") == 3
+
+
+async def test_lines_of_an_older_schema_are_no_edits(database: Any, make: Any) -> None:
+    """What they told is not known any more; the next plan tells it again, and nobody is told of edits."""
+    ledger = database.open()
+    rows = [make.row(number) for number in range(3)]
+    await _record(ledger, make, rows)
+    database.sql("UPDATE plan_rows SET digest = ''")
+    assert len(await ledger.kept("out", make.gateway, told_by(rows))) == 0
+    assert await _record(ledger, make, rows) == changed(same=3)
+    assert len(await ledger.kept("out", make.gateway, told_by(rows))) == 3
