@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 from reelsweep.prompts.errors import OutError
+from reelsweep.tasks.ledger.kept import own_key
 from reelsweep.tasks.ledger.records import (
     FINAL,
     AttemptRecord,
@@ -83,13 +84,12 @@ def read_old_out(storage: Out, row_key: Callable[[PlanRow, int], str]) -> OldOut
     """
     out = storage.desk
     places = {row["row_key"]: row for row in _rows(out / "plan.parquet")}
-    lines: dict[str, list[Row]] = {}
+    taken: set[tuple[str, str]] = set()
     plans: dict[tuple[bool, str, str], list[PlanRow]] = defaultdict(list)
     told: dict[Generation, list[Row]] = {}
     for group in _lines(_rows(out / "manifest.parquet")):
-        plan = _plan_row(group, row_key, places, lines)
-        lines[plan.row_key] = group
-        first = group[0]
+        plan, first = _plan_row(group, row_key, places, taken), group[0]
+        taken.add((first["gateway"], plan.row_key))
         plans[first["in_plan"], first["gateway"], first["plan_hash"] or ""].append(plan)
         told.setdefault((first["gateway"], first["request_fingerprint"]), group)
     attempts: dict[Generation, list[Row]] = defaultdict(list)
@@ -152,10 +152,10 @@ def _plan_row(
     group: Sequence[Row],
     row_key: Callable[[PlanRow, int], str],
     places: Mapping[str, Row],
-    taken: Mapping[str, object],
+    taken: Collection[tuple[str, str]],
 ) -> PlanRow:
     """What a line asked for. Its place comes from the plan; a plan of another moment may lack it."""
-    row = group[0]
+    row, gateway = group[0], group[0]["gateway"]
     params = json.loads(row["params"])
     plan = PlanRow(
         row_key="",
@@ -175,8 +175,8 @@ def _plan_row(
         meta={name.removeprefix(META): _text(row[name]) for name in row if name.startswith(META)},
         payload=_payload(row, params, len(group)),
     )
-    found = next(key for number in count(1) if (key := row_key(plan, number)) not in taken)
-    place = places.get(found, {})
+    found = next(key for number in count(1) if (gateway, key := row_key(plan, number)) not in taken)
+    place = places.get(own_key(found, gateway)) or places.get(found, {})
     return replace(
         plan,
         row_key=found,
