@@ -141,11 +141,8 @@ class Feed:
 
 def _alike(plan: Plan) -> dict[str, list[int]]:
     """The places of each request that comes more than once."""
-    if not plan.num_shared:
-        return {}
-    repeated = plan.repeated()
     found: dict[str, list[int]] = defaultdict(list)
     for place, name in enumerate(plan.fingerprints()):
-        if name in repeated:
+        if name in plan.repeated:
             found[name].append(place)
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from array import array
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ class PlannedLines:
     """Places whose request comes more than once: how many came before tells equal lines apart."""
 
     def __post_init__(self) -> None:
-        names = self.plan.repeated()
+        names = self.plan.repeated
         places = enumerate(self.plan.fingerprints() if names else ())
         object.__setattr__(self, "_repeated", frozenset(place for place, name in places if name in names))
 
@@ -38,8 +39,8 @@ class PlannedLines:
 
     def rows(self, kept: Kept) -> Iterator[PlanRow]:
         """The lines that are not kept, in order."""
-        opened = self.opened
-        places = [place for place in range(len(self.plan)) if place not in kept and self._is_counted(place)]
+        opened, every = self.opened, range(len(self.plan))
+        places = array("Q", (place for place in every if place not in kept and self._is_counted(place)))
         rows = plan_rows(self.plan.specs_at(places), has_shared=bool(self._repeated))
         return rows if opened is None else (row for row in rows if row.ordinal in opened)
 

@@ -84,9 +84,12 @@ class Census:
             case _:
                 pass
 
-    def count_shared(self) -> int:
-        """Cells whose fingerprint came earlier."""
-        return len(self.rows) - len(set(self._each_digest()))
+    def find_repeated(self) -> tuple[int, frozenset[str]]:
+        """How many cells have a fingerprint that came earlier, and the fingerprints that come again."""
+        seen, again = set[bytes](), set[bytes]()
+        for digest in self._each_digest():
+            (again if digest in seen else seen).add(digest)
+        return len(self.rows) - len(seen), frozenset(digest.hex() for digest in again)
 
     def plan_hash(self) -> str:
         """What is asked, in order, as one hash."""

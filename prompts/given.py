@@ -27,6 +27,8 @@ class GivenPlan:
     columns: ColumnUse = _NO_COLUMNS
     num_shared: int = 0
     warnings: tuple[str, ...] = ()
+    repeated: frozenset[str] = frozenset()
+    """None: no generation is given twice."""
 
     @property
     def num_rows(self) -> int:
@@ -48,10 +50,6 @@ class GivenPlan:
     def specs_at(self, ordinals: Sequence[int]) -> Iterator[GenerationSpec]:
         """The generations at these places."""
         return (self.given[ordinal] for ordinal in ordinals)
-
-    def repeated(self) -> frozenset[str]:
-        """None: no generation is given twice."""
-        return frozenset()
 
     def told(self, ordinal: int) -> str:
         """What the manifest tells of the generation at this place, as a hash (`told_digest`), hex."""

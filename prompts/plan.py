@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -51,6 +50,8 @@ class Plan:
     sweep: Sweep
     """The axes of `--sweep` and `--grid`."""
     warnings: tuple[str, ...]
+    repeated: frozenset[str] = field(repr=False)
+    """The fingerprints that come more than once."""
     models: frozenset[str]
     """Every model that is asked."""
     firsts: array[int] = field(repr=False)
@@ -75,13 +76,6 @@ class Plan:
     def fingerprints(self) -> Iterator[str]:
         """The request_fingerprint of every generation in order, without making one."""
         return map(self._fingerprint, range(len(self)))
-
-    def repeated(self) -> frozenset[str]:
-        """The fingerprints that come more than once."""
-        if not self.num_shared:
-            return frozenset()
-        times = Counter(self.fingerprints())
-        return frozenset(name for name, number in times.items() if number > 1)
 
     def told(self, ordinal: int) -> str:
         """What the manifest tells of the generation at this place, as a hash (`told_digest`), hex."""
@@ -136,7 +130,7 @@ def make_plan(table: Table, settings: PlanSettings, *, load_image: ImageLoader |
     census.check_outputs(problems)
     if found := problems.sorted():
         raise TableError(table.name, found)
-    num_shared = census.count_shared()
+    num_shared, repeated = census.find_repeated()
     return Plan(
         table=table,
         settings=settings,
@@ -147,6 +141,7 @@ def make_plan(table: Table, settings: PlanSettings, *, load_image: ImageLoader |
         sweep=overrides.sweep,
         warnings=tuple(_warnings(table, settings, overrides, source.num_empty, num_shared)),
         _source=source,
+        repeated=repeated,
         models=frozenset(census.models),
         firsts=census.firsts,
         _digests=bytes(census.digests),
