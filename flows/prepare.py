@@ -14,6 +14,7 @@ import pandas as pd
 from reelsweep.flows.access import NamedGateway, key_of, named_gateway
 from reelsweep.flows.options import RunOptions
 from reelsweep.flows.places import demand_ledger, find_out, nothing_sent
+from reelsweep.flows.trust import remember
 from reelsweep.prompts.errors import OutError, SettingsError
 from reelsweep.prompts.given import GivenPlan
 from reelsweep.prompts.plan import Plan, PlanSettings, make_plan
@@ -97,13 +98,18 @@ def prepared_for(
     out: Path | Out,
     facts: OutFacts | None,
 ) -> Prepared:
-    """The run of a plan, with its price, its key and its door; raises UsageError."""
+    """The run of a plan, with its price, its key and its door; raises UsageError.
+
+    That this user has named the gateway is remembered (`trust`).
+    """
     price, price_source = price_of(options, named.profile, plan)
     if options.budget is not None and price is None:
         raise SettingsError(
             "--budget needs a price to reserve, and none is known.",
             "Give --price, such as --price 0.80 or --price 0.10/s.",
         )
+    key = key_of(named, options)
+    remember(named, options)
     return Prepared(
         options=options,
         plan=plan,
@@ -112,7 +118,7 @@ def prepared_for(
         is_sandbox=named.is_sandbox,
         storage=as_out(out),
         facts=facts,
-        key=key_of(named, options),
+        key=key,
         price=price,
         price_source=price_source,
         door=gateway_door(named.profile, options),

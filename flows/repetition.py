@@ -6,19 +6,19 @@ they count in the budget, are never bought twice, and become rows of the plan if
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from reelsweep.flows.access import SANDBOX, named_gateway
+from reelsweep.flows.access import named_gateway
 from reelsweep.flows.options import RunOptions, parse_share
 from reelsweep.flows.outs import OpenOut, open_out
 from reelsweep.flows.places import find_out
 from reelsweep.flows.planned import spec_of
 from reelsweep.flows.prepare import Prepared, check_out, prepared_for
+from reelsweep.flows.trust import with_gateway
 from reelsweep.prompts.errors import OutError, SettingsError
 from reelsweep.prompts.given import given_plan
 from reelsweep.tasks.reproduction.sample import Request, draw, population, requests_of, sample_size, to_make
@@ -53,7 +53,7 @@ def draw_repetition(
     number = parse_sample(sample)
     since = None if fresh is None else (now or datetime.now(UTC)) - parse_age(fresh)
     with open_out(out, options.ledger) as opened:
-        options = replace(options, gateway=_gateway_of(opened, options))
+        options = with_gateway(opened, options)
         named = named_gateway(options)
         check_out(opened.storage, opened.facts, is_sandbox=named.is_sandbox, ledger=options.ledger)
         requests = requests_of(opened.ledger.lines(opened.facts.out_id))
@@ -84,18 +84,6 @@ def parse_age(text: str) -> timedelta:
     if found is None:
         raise SettingsError(f"--fresh: got {text!r}, expected an age such as 12h, 6d or 1w.")
     return timedelta(hours=int(found[1]) * _HOURS[found[2]])
-
-
-def _gateway_of(opened: OpenOut, options: RunOptions) -> str:
-    """The gateway that is named, else the one of the OUT's latest run."""
-    if options.gateway:
-        return options.gateway
-    if opened.facts.gateway_kind == "sandbox":
-        return SANDBOX
-    runs = asyncio.run(opened.ledger.runs(opened.facts.out_id))
-    if not runs:
-        raise OutError(f"{opened.storage} has no run yet.", "Start one with `reelsweep run`.")
-    return str(runs[-1]["gateway"])
 
 
 def _nothing_to_draw(opened: OpenOut, requests: Sequence[Request], gateway: str) -> OutError:

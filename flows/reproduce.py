@@ -41,7 +41,8 @@ async def reproduce(
         sample: how many of its requests: a share such as `5%`, or a number such as `20`.
         fresh: repetitions older than this (`12h`, `6d`, `1w`) do not count and are made anew; without it
             every repetition counts, and a second call buys nothing.
-        gateway: the base URL of the gateway or a profile's name; that of the latest run when absent.
+        gateway: the base URL of the gateway, a profile or a block; when absent that of the latest run, as you
+            have named it on this machine before (in a deployment it is named, except the sandbox).
         api_key_env: name of the environment variable that holds the key; never the key.
         price: US dollars per generation (`0.80`) or per second of video (`0.10/s`).
         budget: US dollars for all the ledger ever settles and reserves (`500`), or per day (`50/day`).

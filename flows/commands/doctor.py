@@ -22,6 +22,7 @@ from reelsweep.flows.loss import server_lost
 from reelsweep.flows.models import ask_models, listed_models, model_warnings
 from reelsweep.flows.options import DEFAULT_KEY_ENV, RunOptions
 from reelsweep.flows.prepare import RUNS
+from reelsweep.flows.trust import remember
 from reelsweep.prompts.errors import ReelsweepError
 from reelsweep.tasks.gateway.profiles import Profile
 
@@ -121,6 +122,7 @@ def _gateway(options: RunOptions) -> Iterator[Finding]:
         return
     named = named_gateway(options)
     profile, key = named.profile, key_of(named, options)
+    remember(named, options)
     if key is None and profile.auth != "none":
         name = key_name(options, profile)
         yield Finding("key", "bad", f"{name} is not set.", f"Set it: export {name}=…")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import time
 from collections.abc import Mapping
@@ -24,9 +23,10 @@ from reelsweep.flows.rebuild import rebuild as rebuild_ledger
 from reelsweep.flows.reconcile import Reconciled, reconcile_out
 from reelsweep.flows.seeds import seed_honoured
 from reelsweep.flows.settling import as_document, as_lines, read_joined, settle
-from reelsweep.prompts.errors import SettingsError
+from reelsweep.flows.trust import gateways_of, remember, with_gateway
+from reelsweep.prompts.errors import OutError, SettingsError
 from reelsweep.prompts.pricing import Price
-from reelsweep.tasks.gateway.profiles import Profile, load_profile
+from reelsweep.tasks.gateway.profiles import Profile
 from reelsweep.tasks.manifest.publisher import Publisher
 from reelsweep.tasks.manifest.read import kept_facts
 
@@ -50,7 +50,8 @@ def reconcile(
     out
         An output folder.
     gateway
-        Where to ask, when the gateway has moved (or sandbox:PORT); else the one of the ledger.
+        The gateway that made it, or the profile that says where it is now (or sandbox:PORT). When not given,
+        the one of its latest run, as you have named it here before; one you have not is sent nothing.
     api_key_env
         The environment variable that holds the key.
     ledger
@@ -76,11 +77,9 @@ def reconcile(
     if bill_columns is not None:
         raise SettingsError("--bill-columns names the columns of a bill, and there is none.", "Give --bill.")
     with open_out(out, ledger) as opened:
-        latest = asyncio.run(_gateway_of(opened))
-        asked = gateway or os.environ.get("REELSWEEP_GATEWAY") or latest
-        options = RunOptions(gateway=asked, api_key_env=api_key_env)
-        profile, key = _access(options, is_sandbox=opened.facts.gateway_kind == "sandbox")
         parsed = None if price is None else Price.parse(price)
+        latest = gateways_of(opened)[-1]
+        profile, key = _access(opened, RunOptions(gateway=gateway or "", api_key_env=api_key_env))
         done = asyncio.run(
             reconcile_out(opened.storage, opened.facts, opened.ledger, profile, latest, key, parsed)
         )
@@ -125,26 +124,34 @@ def _rebuild(out: str, ledger: str | None, price: Price | None, *, as_json: bool
     return 1 if left else 0
 
 
-async def _gateway_of(opened: OpenOut) -> str:
-    """The gateway of the OUT's latest run."""
-    runs = await opened.ledger.runs(opened.facts.out_id)
-    if not runs:
-        raise SettingsError(f"{opened.storage} has no run yet.", "Start one with `reelsweep run`.")
-    return str(runs[-1]["gateway"])
+def _access(opened: OpenOut, options: RunOptions) -> tuple[Profile, str | None]:
+    """The gateway to ask, and the key it gets. Raises UsageError for one that did not make this OUT."""
+    asked = with_gateway(opened, options)
+    named, made = named_gateway(asked), gateways_of(opened)
+    is_sandbox = opened.facts.gateway_kind == "sandbox"
+    if named.is_sandbox != is_sandbox or (not is_sandbox and named.gateway not in made):
+        raise OutError(
+            f"{opened.storage} was made by {made[-1][:200]!r}, not by {named.gateway}.",
+            "Name the gateway that made it; where it has moved, a profile with both addresses.",
+        )
+    if is_sandbox:
+        return _sandbox(
+            named.profile, asked.gateway.removeprefix(SANDBOX), is_named=bool(options.gateway)
+        ), None
+    key = key_of(named, asked)
+    remember(named, asked)
+    return named.profile, key
 
 
-def _access(options: RunOptions, *, is_sandbox: bool) -> tuple[Profile, str | None]:
-    """The gateway to ask, and the key it gets."""
-    named = options.gateway
-    if named.startswith("sandbox@"):
+def _sandbox(profile: Profile, port: str, *, is_named: bool) -> Profile:
+    """The sandbox on a port of this machine, which the user names and never an OUT."""
+    if not port and not is_named:
         raise SettingsError(
             "This OUT was made by a sandbox that is gone.", "Name a running one: --gateway sandbox:PORT."
         )
-    if named.startswith(SANDBOX):
-        base_url = f"http://127.0.0.1:{named.removeprefix(SANDBOX) or '8777'}/v1"
-        return load_profile("sandbox").model_copy(update={"base_url": base_url}), None
-    found = named_gateway(options)
-    return found.profile, None if is_sandbox else key_of(found, options)
+    if port and not port.isdigit():
+        raise SettingsError(f"--gateway: got {SANDBOX + port!r}, expected sandbox: or sandbox:PORT.")
+    return profile.model_copy(update={"base_url": f"http://127.0.0.1:{port or '8777'}/v1"})
 
 
 def _publish(opened: OpenOut) -> None:

@@ -42,7 +42,8 @@ def reproduce(
     """Make a sample of an OUT's requests again and compare: would I get this again?
 
     The repetitions are bought under the next sample_idx, into the same OUT and ledger. Requests that were
-    made more than once already are compared as they are; a second call buys nothing.
+    made more than once already are compared as they are; a second call buys nothing. Without --gateway they
+    are asked of the gateway of the OUT's latest run, where you have named it on this machine before.
 
     Try it: reelsweep run example: && reelsweep reproduce runs/sandbox/example --sample 25%
 

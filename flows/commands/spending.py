@@ -26,7 +26,7 @@ class SpendingFlags:
     """Where to buy, and for how much."""
 
     gateway: str | None = None
-    """sandbox:, a base URL such as https://host/v1, or a profile."""
+    """sandbox:, a base URL such as https://host/v1, a profile, or gateway-credentials/NAME."""
     api_key_env: str = DEFAULT_KEY_ENV
     """The environment variable that holds the key."""
     ledger: str | None = None

@@ -196,6 +196,7 @@ class OwnGateway:
     port: int = 0
     answer: Callable[[Asked], bytes] = lambda _asked: said(b"", status=404)
     asked: list[Asked] = field(default_factory=list[Asked])
+    num_connections: int = 0
 
     @property
     def origin(self) -> str:
@@ -215,6 +216,7 @@ class OwnGateway:
 
     async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Read one request, answer it, hang up."""
+        self.num_connections += 1
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             head, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
             headers = {

@@ -15,7 +15,9 @@ from prefect.flow_engine import run_flow_async
 from pydantic import SecretStr, ValidationError
 from reelsweep.flows.bulk import bulk
 from reelsweep.flows.credentials import GatewayCredentials
+from reelsweep.flows.reproduce import reproduce
 from reelsweep.flows.server import ServerInUse
+from reelsweep.flows.trust import read_namings
 from reelsweep.prompts.errors import SettingsError, UsageError
 from reelsweep.tasks.sandbox.server import SandboxServer
 
@@ -116,13 +118,13 @@ async def test_a_block_that_is_not_there_is_a_usage_error(make: Callable[..., An
     assert "README" in caught.value.remedy
 
 
-async def deployed(**parameters: Any) -> Any:
-    """A run of `bulk` that was asked for through a deployment, here in this process."""
+async def deployed(flow: Any = bulk, **parameters: Any) -> Any:
+    """A run that was asked for through a deployment, here in this process."""
     async with get_client() as client:
-        flow_id = await client.create_flow(bulk)
+        flow_id = await client.create_flow(flow)
         deployment_id: UUID = await client.create_deployment(flow_id, "asked")
         asked = await client.create_flow_run_from_deployment(deployment_id, parameters=parameters)
-    return await run_flow_async(bulk, flow_run=asked, parameters=parameters, return_type="result")
+    return await run_flow_async(flow, flow_run=asked, parameters=parameters, return_type="result")
 
 
 @pytest.mark.parametrize(
@@ -186,4 +188,30 @@ async def test_a_profile_beside_a_table_is_no_profile_of_the_worker(
     for gateway in (str(profile), f"{tmp_path}/profiles/../{profile.name}"):
         with pytest.raises(UsageError, match="is not in the worker's folder of profiles"):
             await deployed(table="example:", out=str(tmp_path / "out"), gateway=gateway, max_posts=1)
+    assert own_gateway.asked == []
+
+
+async def test_a_deployment_names_its_gateway_itself(
+    make: Callable[..., Any],
+    own_gateway: Any,
+    respond: Callable[..., bytes],
+    write_profile: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """What its parameters name is not the worker's user's word, and that user's word does not name for it."""
+    home, out = tmp_path / "home", str(tmp_path / "out")
+    for name, text in {"MINE": KEY, "REELSWEEP_PROFILES": tmp_path, "REELSWEEP_HOME": home}.items():
+        monkeypatch.setenv(name, str(text))
+    own_gateway.answer = lambda _asked: respond(json.dumps({"error": "no"}).encode(), status=401)
+    profile = write_profile(base_url=own_gateway.base_url, api_key_env="MINE")
+    with pytest.raises(Exception, match="stopped"):
+        await deployed(table="example:", out=out, gateway=profile)
+    assert read_namings(home) == ()
+    await make("example:", out=out, gateway=profile)
+    assert [one.gateway for one in read_namings(home)] == [own_gateway.origin]
+    own_gateway.asked.clear()
+    with pytest.raises(UsageError, match="this deployment names none") as caught:
+        await deployed(reproduce, out=out, sample="1")
+    assert "profile" in caught.value.remedy
     assert own_gateway.asked == []
