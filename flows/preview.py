@@ -163,7 +163,7 @@ async def _look_up(prepared: Prepared) -> _Known:
         return _Known(
             here,
             elsewhere,
-            await replayable(ledger, out_id, here, key_ttl_s, datetime.now(UTC)),
+            await replayable(ledger, out_id, prepared.gateway, here, key_ttl_s, datetime.now(UTC)),
             await acceptance_of(prepared, ledger, out_id),
         )
     finally:

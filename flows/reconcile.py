@@ -111,7 +111,9 @@ async def _left_alone(run: OpenRun) -> list[AttemptRecord]:
             return attempt.transcript is not None and fingerprint not in run.replayable
         return steps.get(fingerprint) in ("fetch", "recover") and fingerprint not in planned
 
-    return [a for a in await run.context.ledger.unfinished(run.context.out_id) if is_left(a)]
+    return [
+        a for a in await run.context.ledger.unfinished(run.context.out_id, run.context.gateway) if is_left(a)
+    ]
 
 
 async def _reconcile(context: RunContext, attempt: AttemptRecord, spec: GenerationSpec) -> str:
@@ -183,7 +185,7 @@ async def reconcile_out(
         price=price,
     )
     try:
-        attempts = await ledger.unfinished(facts.out_id)
+        attempts = await ledger.unfinished(facts.out_id, gateway)
         specs = await asyncio.to_thread(specs_of, ledger, facts.out_id, attempts)
         done = await reconcile_attempts(context, attempts, specs)
     finally:

@@ -15,14 +15,19 @@ NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 async def replayable(
-    ledger: Ledger, out_id: str, standings: Mapping[str, Standing], key_ttl_s: float | None, now: datetime
+    ledger: Ledger,
+    out_id: str,
+    gateway: str,
+    standings: Mapping[str, Standing],
+    key_ttl_s: float | None,
+    now: datetime,
 ) -> frozenset[str]:
     """Fingerprints held as unknown whose key was first sent within `key_ttl_s`; the claim decides."""
     held = {name for name, standing in standings.items() if standing.status == "unknown"}
     if key_ttl_s is None or not held:
         return frozenset()
     first: dict[tuple[str, str], datetime] = {}
-    for attempt in await ledger.unfinished(out_id):
+    for attempt in await ledger.unfinished(out_id, gateway):
         key = (attempt.request_fingerprint, attempt.idempotency_key)
         if attempt.state == "unknown" and attempt.kind in (None, "incomplete"):
             first[key] = min(first.get(key, NEVER), attempt.sent_at)

@@ -186,10 +186,15 @@ async def open_run(prepared: Prepared) -> AsyncGenerator[OpenRun]:
             acceptance=acceptance,
             standings=standings,
             held_back=held_back,
-            expiring=await _expiring(ledger, facts.out_id, standings),
+            expiring=await _expiring(ledger, facts.out_id, prepared.gateway, standings),
             changes=None if prepared.extends else _changes(diff),
             replayable=await replayable(
-                ledger, facts.out_id, standings, prepared.profile.replay_s, datetime.now(UTC)
+                ledger,
+                facts.out_id,
+                prepared.gateway,
+                standings,
+                prepared.profile.replay_s,
+                datetime.now(UTC),
             ),
         )
 
@@ -210,11 +215,13 @@ def _changes(diff: PlanDiff) -> Changes | None:
     return Changes(new=diff.new, edited=diff.edited, removed=diff.removed)
 
 
-async def _expiring(ledger: Ledger, out_id: str, standings: Mapping[str, Standing]) -> tuple[str, ...]:
+async def _expiring(
+    ledger: Ledger, out_id: str, gateway: str, standings: Mapping[str, Standing]
+) -> tuple[str, ...]:
     """Fingerprints whose clip waits behind a link that expires, the soonest first."""
     if all(standing.next_step != "fetch" for standing in standings.values()):
         return ()
-    attempts = by_expiry(await ledger.unfinished(out_id))
+    attempts = by_expiry(await ledger.unfinished(out_id, gateway))
     return tuple(dict.fromkeys(a.request_fingerprint for a in attempts if link_expires_at(a) is not None))
 
 

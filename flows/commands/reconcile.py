@@ -6,7 +6,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -78,18 +78,20 @@ def reconcile(
         raise SettingsError("--bill-columns names the columns of a bill, and there is none.", "Give --bill.")
     with open_out(out, ledger) as opened:
         parsed = None if price is None else Price.parse(price)
-        latest = gateways_of(opened)[-1]
-        profile, key = _access(opened, RunOptions(gateway=gateway or "", api_key_env=api_key_env))
+        to = _access(opened, RunOptions(gateway=gateway or "", api_key_env=api_key_env))
         done = asyncio.run(
-            reconcile_out(opened.storage, opened.facts, opened.ledger, profile, latest, key, parsed)
+            reconcile_out(opened.storage, opened.facts, opened.ledger, to.profile, to.gateway, to.key, parsed)
         )
+        elsewhere = _open_elsewhere(opened, to.gateway)
         _publish(opened)
         counts = asyncio.run(opened.ledger.tally(opened.facts.out_id)).counts
         left, unfetched = counts.get("unknown", 0), counts.get("failed_to_download", 0)
     if json:
-        print_json({"looked_at": done.looked_at, "counts": dict(done.counts), "unknown": left})
+        counted = {"looked_at": done.looked_at, "counts": dict(done.counts), "unknown": left}
+        print_json({**counted, "elsewhere": elsewhere})
     else:
-        sys.stdout.write(_line(done, left) + "\n")
+        lines = [_line(done, left), *(_line_elsewhere(*item) for item in elsewhere.items())]
+        sys.stdout.write("".join(escape_terminal(line) + "\n" for line in lines))
     return 1 if left or unfetched else 0
 
 
@@ -124,7 +126,17 @@ def _rebuild(out: str, ledger: str | None, price: Price | None, *, as_json: bool
     return 1 if left else 0
 
 
-def _access(opened: OpenOut, options: RunOptions) -> tuple[Profile, str | None]:
+@dataclass(frozen=True, slots=True)
+class _Access:
+    """Who is asked, and what for."""
+
+    profile: Profile
+    key: str | None = field(repr=False)
+    gateway: str
+    """The ledger's name of it."""
+
+
+def _access(opened: OpenOut, options: RunOptions) -> _Access:
     """The gateway to ask, and the key it gets. Raises UsageError for one that did not make this OUT."""
     asked = with_gateway(opened, options)
     named, made = named_gateway(asked), gateways_of(opened)
@@ -135,12 +147,19 @@ def _access(opened: OpenOut, options: RunOptions) -> tuple[Profile, str | None]:
             "Name the gateway that made it; where it has moved, a profile with both addresses.",
         )
     if is_sandbox:
-        return _sandbox(
-            named.profile, asked.gateway.removeprefix(SANDBOX), is_named=bool(options.gateway)
-        ), None
+        port = asked.gateway.removeprefix(SANDBOX)
+        return _Access(_sandbox(named.profile, port, is_named=bool(options.gateway)), None, made[-1])
     key = key_of(named, asked)
     remember(named, asked)
-    return named.profile, key
+    return _Access(named.profile, key, named.gateway)
+
+
+def _open_elsewhere(opened: OpenOut, asked: str) -> dict[str, int]:
+    """Attempts that are open at other gateways of this OUT, which were not asked."""
+    others = (name for name in dict.fromkeys(gateways_of(opened)) if name != asked)
+    out_id, ledger = opened.facts.out_id, opened.ledger
+    numbers = {name: len(asyncio.run(ledger.unfinished(out_id, name))) for name in others}
+    return {name: number for name, number in numbers.items() if number}
 
 
 def _sandbox(profile: Profile, port: str, *, is_named: bool) -> Profile:
@@ -164,6 +183,10 @@ def _publish(opened: OpenOut) -> None:
             {**kept_facts(str(opened.storage)), **opened.facts.as_facts()},
             seed_honoured(opened.storage),
         )
+
+
+def _line_elsewhere(gateway: str, number: int) -> str:
+    return f"{number} open at {gateway[:200]}, which was not asked: name it with --gateway"
 
 
 def _line(done: Reconciled, left: int) -> str:

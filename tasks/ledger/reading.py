@@ -46,11 +46,14 @@ class Reading:
         """All attempts of one generation, oldest first."""
         return await self._read(lambda conn: lookups.read_attempts_of(conn, gateway, fingerprint))
 
-    async def unfinished(self, out_id: str) -> list[AttemptRecord]:
-        """Attempts to recover or fetch, newest first: maybe paid, no success, in no live run's hands."""
+    async def unfinished(self, out_id: str, gateway: str) -> list[AttemptRecord]:
+        """Attempts to recover or fetch, newest first: maybe paid, no success, in no live run's hands.
+
+        Those of one gateway: to no other do its task ids mean anything.
+        """
 
         def read(conn: Connection) -> list[AttemptRecord]:
-            return list(reads.read_attempts(conn, reads.read_unfinished(conn, out_id)).values())
+            return list(reads.read_attempts(conn, reads.read_unfinished(conn, out_id, gateway)).values())
 
         return sorted(await self._read(read), key=lambda attempt: attempt.attempt_id, reverse=True)
 

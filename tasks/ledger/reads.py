@@ -75,10 +75,10 @@ def read_runs(conn: Connection) -> dict[str, RunFacts]:
     return {row.run_id: RunFacts(row.out_id, row.code_version) for row in rows}
 
 
-def read_unfinished(conn: Connection, out_id: str) -> list[str]:
+def read_unfinished(conn: Connection, out_id: str, gateway: str) -> list[str]:
     """Attempts to recover or fetch, newest first: maybe paid, no success, in no live run's hands."""
     live = set(conn.execute(_LIVE).scalars())
-    rows = conn.execute(_UNFINISHED, {"b_out": out_id})
+    rows = conn.execute(_UNFINISHED, {"b_out": out_id, "b_gateway": gateway})
     return [row.attempt_id for row in rows if row.run_id not in live]
 
 
@@ -177,7 +177,12 @@ _RESULTS = (
 _UNFINISHED = (
     select(attempts.c.attempt_id, generations.c.run_id)
     .join_from(generations, attempts, attempts.c.generation_id == generations.c.generation_id)
-    .where(attempts.c.state.in_(("answered", "unknown")), generations.c.status != "success", _IN_OUT)
+    .where(
+        attempts.c.state.in_(("answered", "unknown")),
+        generations.c.status != "success",
+        generations.c.gateway == bindparam("b_gateway"),
+        _IN_OUT,
+    )
     .order_by(attempts.c.attempt_id.desc())
 )
 _COUNTS = (

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 from reelsweep.flows.commands import reconcile as command
 from reelsweep.tasks.manifest.outfile import read_out, write_out
 from reelsweep.tasks.manifest.read import read_manifest
@@ -42,3 +43,33 @@ async def test_an_out_may_go_on_at_another_gateway(
     again = [await make(TABLE, gateway=url) for url in (other, sandbox.base_url)]
     assert [summary.posts for summary in again] == [0, 0]
     assert len(read_manifest(tmp_path / "out")) == 6
+
+
+async def test_only_the_gateway_that_sold_a_clip_is_asked_about_it(
+    make: Callable[..., Any],
+    sandbox: SandboxServer,
+    own_gateway: Any,
+    respond: Callable[..., bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What is open at one is asked of no other, by run or reconcile; the user is told where it is."""
+    monkeypatch.setenv("REELSWEEP_API_KEY", "key")
+    cut = b'data: {"id":"c","task_id":"task-1","choices":[{"index":0,"delta":{"content":"..."}}]}\n\n'
+    own_gateway.answer = lambda _asked: respond(cut)
+    table = pd.DataFrame({"prompt": ["one"]})
+    first = await make(table, gateway=own_gateway.base_url)
+    assert first.counts == {"unknown": 1}
+    asked = len(own_gateway.asked)
+    summary = await make(table, gateway=sandbox.base_url)
+    assert (summary.counts, summary.posts) == ({"success": 1}, 1)
+    out = str(tmp_path / "out")
+    assert await asyncio.to_thread(command.reconcile, out, gateway=sandbox.base_url) == 0
+    assert len(own_gateway.asked) == asked
+    said = capsys.readouterr().out
+    assert "looked at 0 attempts" in said
+    assert f"1 open at {own_gateway.base_url.removesuffix('/v1')}, which was not asked" in said
+    assert await asyncio.to_thread(command.reconcile, out, gateway=own_gateway.base_url) in (0, 1)
+    assert len(own_gateway.asked) > asked
+    assert "looked at 1 attempts" in capsys.readouterr().out

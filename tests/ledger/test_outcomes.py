@@ -20,7 +20,7 @@ async def test_an_address_is_known_before_the_download_and_erased_after(database
     ledger = await make.start(database.open())
     claim = await make.buy(ledger)
     await ledger.answer(claim.attempt_id, make.success())
-    (unfinished,) = await _as_dead(database, ledger)
+    (unfinished,) = await _as_dead(database, ledger, make.gateway)
     assert unfinished.results[0].video_url == make.url
     await ledger.stored(claim.attempt_id, 0, sha256="ab", size_bytes=5, file_name="videos/ab/ab.mp4")
     assert (await ledger.attempt(claim.attempt_id)).results[0].sha256 == "ab"
@@ -30,13 +30,13 @@ async def test_an_address_is_known_before_the_download_and_erased_after(database
     assert (attempt.state, attempt.video_host) == ("settled", "files.example.com")
     assert attempt.results[0].facts == {"width": 320, "fps": 24.0}
     assert (await make.standing(ledger)).status == "success"
-    assert await ledger.unfinished("out") == []
+    assert await ledger.unfinished("out", make.gateway) == []
 
 
-async def _as_dead(database: Any, ledger: Any) -> list[Any]:
+async def _as_dead(database: Any, ledger: Any, gateway: str) -> list[Any]:
     """What another run would find unfinished if this one died."""
     database.sql("UPDATE runs SET state = 'dead'")
-    found = await ledger.unfinished("out")
+    found = await ledger.unfinished("out", gateway)
     database.sql("UPDATE runs SET state = 'live'")
     return found
 
@@ -48,7 +48,7 @@ async def test_a_live_runs_work_is_nobody_elses(database: Any, make: Any) -> Non
     await ledger.answer(claim.attempt_id, make.success())
     other = database.open()
     await other.start_run(make.run("other"))
-    assert await other.unfinished("out") == []
+    assert await other.unfinished("out", make.gateway) == []
     assert (await make.standing(other)).next_step == "wait"
     assert await other.adopt(claim.attempt_id, "other") is False
     await ledger.end_run("run", exit_code=1, summary={})
@@ -72,7 +72,10 @@ async def test_a_failed_download_keeps_its_address(database: Any, make: Any) -> 
     standing = await make.standing(ledger)
     assert (standing.status, standing.next_step) == ("failed_to_download", "fetch")
     assert await _address(database, claim) == make.url
-    assert [attempt.attempt_id for attempt in await ledger.unfinished("out")] == [claim.attempt_id]
+    assert await ledger.unfinished("out", "another gateway") == []
+    assert [attempt.attempt_id for attempt in await ledger.unfinished("out", make.gateway)] == [
+        claim.attempt_id
+    ]
     declined = await ledger.claim(make.gateway, make.request())
     assert declined.reason == "failed_billed"
     await ledger.settle(claim.attempt_id, [make.stored()], "success")
