@@ -11,9 +11,10 @@ from datetime import datetime, timedelta, tzinfo
 from functools import cache
 from typing import Literal
 
+from reelsweep.tasks.ledger.batch import Batch
 from reelsweep.tasks.ledger.schema import budgets
 from reelsweep.tasks.ledger.standing import Money
-from sqlalchemy import BigInteger, ColumnElement, Connection, Update, bindparam, func, insert, select, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, Update, bindparam, func, select, update
 
 _USED = budgets.c.settled_musd + budgets.c.open_musd + budgets.c.held_musd
 _SLOT_OF_DAY = budgets.alias("today").c
@@ -57,25 +58,38 @@ def day_of(instant: datetime, zone: tzinfo) -> Day:
     return Day(slot_of(midnight), slot_of(tomorrow))
 
 
-def reserve(conn: Connection, musd: int, now: datetime, caps: Caps) -> NoRoom | None:
+def reserve(conn: Batch, musd: int, now: datetime, caps: Caps) -> NoRoom | None:
     """Reserve the worst case of one POST, or say why it does not fit.
 
     It waits while refunds of what is in flight may still make room, and is skipped when they cannot.
     """
+    if not caps.is_set:
+        move(conn, slot_of(now), Money(open=musd))
+        return None
     day = day_of(now, caps.zone)
-    statement = _reserve_statement(caps.total_musd is not None, caps.day_musd is not None)
-    asked = {"b_open": musd, "b_total": caps.total_musd, "b_day": caps.day_musd}
-    taken = conn.execute(statement, {**asked, "b_first": day.first, "b_end": day.end})
-    if taken.rowcount == 0:
+    if not _take_room(conn, musd, caps, day):
         return "budget_wait" if _may_fit(conn, musd, caps, day) else "skipped_budget"
-    _add(conn, (slot_of(now),), Money(open=musd))
+    conn.add_money(slot_of(now), Money(open=musd))
     return None
 
 
-def move(conn: Connection, slot: int, delta: Money) -> None:
+def _take_room(conn: Batch, musd: int, caps: Caps, day: Day) -> bool:
+    """Reserve in the whole if the caps allow it, less what this batch has not yet added to the sums."""
+    total, today = caps.total_musd, caps.day_musd
+    asked = {
+        "b_open": musd,
+        "b_total": None if total is None else total - conn.waiting_musd(ALL, ALL + 1),
+        "b_day": None if today is None else today - conn.waiting_musd(day.first, day.end),
+        "b_first": day.first,
+        "b_end": day.end,
+    }
+    return conn.bank(_reserve_statement(total is not None, today is not None), asked).rowcount == 1
+
+
+def move(conn: Batch, slot: int, delta: Money) -> None:
     """Change the sums of an attempt's slot and of the whole by a difference."""
-    if delta:
-        _add(conn, (ALL, slot), delta)
+    conn.add_money(ALL, delta)
+    conn.add_money(slot, delta)
 
 
 def spent(conn: Connection, day: Day | None = None) -> Money:
@@ -110,37 +124,13 @@ def _within(day: Day) -> ColumnElement[bool]:
     return (budgets.c.slot >= day.first) & (budgets.c.slot < day.end)
 
 
-def _may_fit(conn: Connection, musd: int, caps: Caps, day: Day) -> bool:
+def _may_fit(conn: Batch, musd: int, caps: Caps, day: Day) -> bool:
     """Whether it would fit if everything in flight were refunded."""
     checks = ((caps.total_musd, None), (caps.day_musd, day))
     for cap, span in checks:
         if cap is None:
             continue
-        money = spent(conn, span)
+        money = spent(conn.write_money(), span)
         if money.settled + money.held + musd > cap:
             return False
     return True
-
-
-def _add(conn: Connection, slots: tuple[int, ...], delta: Money) -> None:
-    """Add to slots, of which the last may be new."""
-    amounts = {"b_settled": delta.settled, "b_open": delta.open, "b_held": delta.held}
-    if conn.execute(_ADD, {**amounts, "b_slots": slots}).rowcount < len(slots):
-        conn.execute(_FIRST, {**amounts, "b_slot": slots[-1]})
-
-
-_ADD = (
-    update(budgets)
-    .where(budgets.c.slot.in_(bindparam("b_slots", expanding=True)))
-    .values(
-        settled_musd=budgets.c.settled_musd + bindparam("b_settled"),
-        open_musd=budgets.c.open_musd + bindparam("b_open"),
-        held_musd=budgets.c.held_musd + bindparam("b_held"),
-    )
-)
-_FIRST = insert(budgets).values(
-    slot=bindparam("b_slot"),
-    settled_musd=bindparam("b_settled"),
-    open_musd=bindparam("b_open"),
-    held_musd=bindparam("b_held"),
-)

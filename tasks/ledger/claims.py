@@ -11,8 +11,9 @@ from datetime import datetime
 from typing import Any, Literal
 
 from reelsweep.prompts.errors import SettingsError
+from reelsweep.tasks.ledger.batch import Batch, Generation
 from reelsweep.tasks.ledger.budget import Caps, reserve, slot_of
-from reelsweep.tasks.ledger.entries import change, read_entry, read_traces, write_generation
+from reelsweep.tasks.ledger.entries import change, open_batch, read_entry, read_generation, write_generation
 from reelsweep.tasks.ledger.leases import may_send
 from reelsweep.tasks.ledger.records import Claim, ClaimRequest, Declined, ManifestStatus, Standing
 from reelsweep.tasks.ledger.schema import attempts, generations
@@ -30,6 +31,7 @@ from reelsweep.tasks.ledger.standing import (
 )
 from sqlalchemy import Connection, bindparam, insert, select, update
 
+_AT_ONCE = 500
 Refusal = Reason | Literal["lease_lost", "body_changed", "skipped_budget", "budget_wait"]
 
 
@@ -53,13 +55,13 @@ class _Key:
     """Whether the body is the one first sent under it."""
 
 
-def claim(conn: Connection, wish: Wish) -> Claim | Declined:
+def claim(conn: Batch, wish: Wish) -> Claim | Declined:
     """Write the intent of one POST, or say why not. Applied again, it comes to the same attempt.
 
     Raises LookupError for a generation that no plan asked for.
     """
     generation = _generation(conn, wish.gateway, wish.request.request_fingerprint)
-    traces = read_traces(conn, generation.generation_id)
+    traces = generation.traces
     for trace in traces:
         if trace.attempt_id == wish.attempt_id:
             return _claim(trace, traces[: trace.attempt_idx])
@@ -72,7 +74,7 @@ def claim(conn: Connection, wish: Wish) -> Claim | Declined:
     return Declined(reason=refusal, standing=standing)
 
 
-def withdraw(conn: Connection, attempt_id: str, reason: str, now: datetime) -> None:
+def withdraw(conn: Batch, attempt_id: str, reason: str, now: datetime) -> None:
     """The attempt was surely never sent: its money is free, its generation too.
 
     Raises ValueError once an answer is known, for then it was sent.
@@ -96,35 +98,40 @@ def withdraw(conn: Connection, attempt_id: str, reason: str, now: datetime) -> N
 def cut(conn: Connection, run_id: str) -> int:
     """A run sends no more: what it had in flight is unknown, what it held is free. Counts the unknown."""
     in_flight = conn.execute(_IN_FLIGHT, {"b_run": run_id}).scalars().all()
-    for attempt_id in in_flight:
-        change(conn, read_entry(conn, attempt_id), _UNKNOWN)
+    for at in range(0, len(in_flight), _AT_ONCE):
+        _cut(conn, in_flight[at : at + _AT_ONCE])
     conn.execute(_FREE, {"b_held_by": run_id})
     return len(in_flight)
 
 
-def skip(conn: Connection, gateway: str, fingerprint: str, status: ManifestStatus) -> None:
+def _cut(conn: Connection, attempt_ids: Sequence[str]) -> None:
+    batch = open_batch(conn, attempt_ids)
+    for attempt_id in attempt_ids:
+        batch.turn(attempt_id)
+        change(batch, read_entry(batch, attempt_id), _UNKNOWN)
+    batch.write()
+
+
+def skip(conn: Batch, gateway: str, fingerprint: str, status: ManifestStatus) -> None:
     """Note why a generation is not sent, until somebody claims it."""
     generation = _generation(conn, gateway, fingerprint)
-    traces = read_traces(conn, generation.generation_id)
-    derived = derive(traces, status)
+    derived = derive(generation.traces, status)
     if derived.next_step == "buy":
         write_generation(conn, generation.generation_id, derived, run_id=generation.run_id, skipped=status)
 
 
-def adopt(conn: Connection, attempt_id: str, run_id: str, uptime_s: float) -> bool:
+def adopt(conn: Batch, attempt_id: str, run_id: str, uptime_s: float) -> bool:
     """Take over the recovery or the fetching of an attempt, unless another live run has it."""
     entry = read_entry(conn, attempt_id)
     if not may_send(conn, run_id, uptime_s):
         return False
     if entry.run_id not in (None, run_id):
         return False
-    conn.execute(
-        update(generations).where(generations.c.generation_id == entry.generation_id).values(run_id=run_id)
-    )
+    conn.later(_ADOPT, {"b_generation": entry.generation_id, "b_adopter": run_id})
     return True
 
 
-def _obstacle(conn: Connection, wish: Wish, traces: Sequence[Trace]) -> Refusal | None:
+def _obstacle(conn: Batch, wish: Wish, traces: Sequence[Trace]) -> Refusal | None:
     request = wish.request
     if not may_send(conn, request.run_id, wish.uptime_s):
         return "lease_lost"
@@ -143,7 +150,7 @@ def _allow_replay(wish: Wish, traces: Sequence[Trace]) -> frozenset[Literal["unk
     return frozenset({"unknown"} if 0 <= age_s < ttl_s else ())
 
 
-def _reserve(conn: Connection, wish: Wish) -> Refusal | None:
+def _reserve(conn: Batch, wish: Wish) -> Refusal | None:
     price = wish.request.price_max_musd
     if price is not None:
         return reserve(conn, price, wish.now, wish.caps)
@@ -163,7 +170,7 @@ def _key(wish: Wish, traces: Sequence[Trace]) -> _Key:
     return _Key(key, pending is None or request.new_key)
 
 
-def _write_intent(conn: Connection, wish: Wish, generation_id: int, traces: Sequence[Trace]) -> Claim:
+def _write_intent(conn: Batch, wish: Wish, generation_id: int, traces: Sequence[Trace]) -> Claim:
     request = wish.request
     trace = Trace(
         attempt_id=wish.attempt_id,
@@ -185,7 +192,7 @@ def _write_intent(conn: Connection, wish: Wish, generation_id: int, traces: Sequ
         sent_at=wish.now,
     )
     claim = _claim(trace, traces)
-    conn.execute(_INTENT, _intent(wish, generation_id, trace, claim.purchase_idx))
+    conn.later(_INTENT, _intent(wish, generation_id, trace, claim.purchase_idx))
     write_generation(conn, generation_id, derive((*traces, trace)), run_id=request.run_id)
     return claim
 
@@ -223,11 +230,11 @@ def _intent(wish: Wish, generation_id: int, trace: Trace, purchase_idx: int) -> 
     }
 
 
-def _generation(conn: Connection, gateway: str, fingerprint: str) -> Any:
-    row = conn.execute(_GENERATION, {"b_gateway": gateway, "b_fingerprint": fingerprint}).one_or_none()
-    if row is None:
+def _generation(conn: Batch, gateway: str, fingerprint: str) -> Generation:
+    found = read_generation(conn, (gateway, fingerprint))
+    if found is None:
         raise LookupError(f"no plan in this ledger asks {gateway} for {fingerprint}")
-    return row
+    return found
 
 
 def standing_of(fingerprint: str, derived: Derived) -> Standing:
@@ -249,12 +256,13 @@ def _nothing(trace: Trace) -> int | None:
 
 
 _UNKNOWN = {"state": "unknown", "status": "unknown", "billed": "maybe"}
-_GENERATION = select(generations.c.generation_id, generations.c.run_id, generations.c.skipped).where(
-    generations.c.gateway == bindparam("b_gateway"),
-    generations.c.request_fingerprint == bindparam("b_fingerprint"),
-)
 _IN_FLIGHT = select(attempts.c.attempt_id).where(
     attempts.c.run_id == bindparam("b_run"), attempts.c.state == "intent"
+)
+_ADOPT = (
+    update(generations)
+    .where(generations.c.generation_id == bindparam("b_generation"))
+    .values(run_id=bindparam("b_adopter"))
 )
 _FREE = update(generations).where(generations.c.run_id == bindparam("b_held_by")).values(run_id=None)
 _INTENT = insert(attempts)

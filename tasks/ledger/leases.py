@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from reelsweep.tasks.ledger.batch import Batch
 from reelsweep.tasks.ledger.records import RunRecord
 from reelsweep.tasks.ledger.schema import runs
 from sqlalchemy import (
@@ -69,12 +70,13 @@ def renew(conn: Connection, run_id: str, uptime_s: float, term_s: float) -> bool
     return conn.execute(_RENEW, {"b_run": run_id, "b_until": until}).rowcount == 1
 
 
-def may_send(conn: Connection, run_id: str, uptime_s: float) -> bool:
-    """Whether the run is live and its lease has not run out."""
+def may_send(conn: Batch, run_id: str, uptime_s: float) -> bool:
+    """Whether the run is live and its lease has not run out; a batch asks once, its calls change no run."""
     statement = _RUN if _counts_uptime(conn) else _RUN_NOW
-    row = conn.execute(statement, {"b_run": run_id}).one_or_none()
-    if row is None or row.state != "live":
+    rows = conn.ask_once(statement, {"b_run": run_id})
+    if not rows or rows[0].state != "live":
         return False
+    row = rows[0]
     return row.lease_until > (uptime_s if _counts_uptime(conn) else row.clock_s)
 
 
@@ -102,7 +104,7 @@ def declare_dead(conn: Connection, run_id: str, now: datetime) -> None:
     conn.execute(_DECLARE, {"b_run": run_id, "b_now": now})
 
 
-def _counts_uptime(conn: Connection) -> bool:
+def _counts_uptime(conn: Connection | Batch) -> bool:
     return conn.dialect.name == "sqlite"
 
 

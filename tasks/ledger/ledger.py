@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, tzinfo
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Concatenate, ParamSpec, TypeVar
 from uuid import uuid4
 
 from reelsweep.tasks.gateway.outcome import Billed
 from reelsweep.tasks.ledger import claims, leases, plans, settle
+from reelsweep.tasks.ledger.batch import Batch
 from reelsweep.tasks.ledger.budget import Caps
 from reelsweep.tasks.ledger.claims import Wish
 from reelsweep.tasks.ledger.clock import AttemptIds, read_boot_id, uptime_s, utc_now
@@ -47,7 +49,9 @@ from reelsweep.tasks.ledger.turns import turn
 from reelsweep.tasks.ledger.writer import Writer
 from sqlalchemy import Connection
 
+P = ParamSpec("P")
 T = TypeVar("T")
+Verb = Callable[Concatenate[Batch, str, P], T]
 
 
 class Ledger(Reading):
@@ -207,7 +211,8 @@ class Ledger(Reading):
             now=self._clock(),
             uptime_s=self._uptime(),
         )
-        claiming = self._writer.submit(lambda conn: claims.claim(conn, wish))
+        subject = (gateway, request.request_fingerprint)
+        claiming = self._writer.submit_about(subject, lambda conn: claims.claim(conn, wish))
         try:
             return await wait(claiming)
         except asyncio.CancelledError:
@@ -220,7 +225,7 @@ class Ledger(Reading):
         Raises ValueError when an answer to it is known.
         """
         now = self._clock()
-        await self._write(lambda conn: claims.withdraw(conn, attempt_id, reason, now))
+        await self._write_of(attempt_id, claims.withdraw, reason, now)
 
     async def note(
         self,
@@ -231,46 +236,42 @@ class Ledger(Reading):
         first_event_at: datetime | None = None,
     ) -> None:
         """Keep what is seen while the stream is open; None leaves what is there."""
-        await self._write(
-            lambda conn: settle.note(
-                conn, attempt_id, task_id=task_id, status_url=status_url, first_event_at=first_event_at
-            )
+        await self._write_of(
+            attempt_id, settle.note, task_id=task_id, status_url=status_url, first_event_at=first_event_at
         )
 
     async def answer(self, attempt_id: str, answer: Answer) -> None:
         """Take an outcome, however late: results and their addresses before any download, or the end."""
         now = self._clock()
-        await self._write(lambda conn: settle.answer(conn, attempt_id, answer, now))
+        await self._write_of(attempt_id, settle.answer, answer, now)
 
     async def stored(
         self, attempt_id: str, choice_idx: int, *, sha256: str, size_bytes: int, file_name: str
     ) -> None:
         """Record what a downloaded file is; it may be renamed when this returns."""
-        await self._write(
-            lambda conn: settle.stored(
-                conn, attempt_id, choice_idx, sha256=sha256, size_bytes=size_bytes, file_name=file_name
-            )
-        )
+        stored = partial(settle.stored, sha256=sha256, size_bytes=size_bytes, file_name=file_name)
+        await self._write_of(attempt_id, stored, choice_idx)
 
     async def settle(self, attempt_id: str, results: Sequence[ResultRecord], status: ManifestStatus) -> None:
         """End an attempt with its results. `failed_to_download` keeps the addresses for a later fetch."""
         now = self._clock()
-        await self._write(lambda conn: settle.settle(conn, attempt_id, results, status, now))
+        await self._write_of(attempt_id, settle.settle, results, status, now)
 
     async def decide(
         self, attempt_id: str, *, billed: Billed, cost_musd: int | None, cost_source: str = "bill"
     ) -> None:
         """What a bill says about an attempt: its reservation is settled or refunded, its fate stays."""
-        await self._write(lambda conn: settle.decide(conn, attempt_id, billed, cost_musd, cost_source))
+        await self._write_of(attempt_id, settle.decide, billed, cost_musd, cost_source)
 
     async def adopt(self, attempt_id: str, run_id: str) -> bool:
         """Take over recovery or fetching of an attempt; False when another live run has it."""
         uptime = self._uptime()
-        return await self._write(lambda conn: claims.adopt(conn, attempt_id, run_id, uptime))
+        return await self._write_of(attempt_id, claims.adopt, run_id, uptime)
 
     async def skip(self, gateway: str, fingerprint: str, status: ManifestStatus) -> None:
         """Note why a generation is not sent (`skipped_budget`, `cancelled`, …), until it is claimed."""
-        await self._write(lambda conn: claims.skip(conn, gateway, fingerprint, status))
+        skip = partial(claims.skip, gateway=gateway, fingerprint=fingerprint, status=status)
+        await wait(self._writer.submit_about((gateway, fingerprint), skip))
 
     # Money
 
@@ -286,9 +287,15 @@ class Ledger(Reading):
     async def _write(self, call: Callable[[Connection], T]) -> T:
         return await wait(self._writer.submit(call))
 
+    async def _write_of(self, attempt_id: str, verb: Verb[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        def call(conn: Batch) -> T:
+            return verb(conn, attempt_id, *args, **kwargs)
+
+        return await wait(self._writer.submit_about(attempt_id, call))
+
     def _withdraw_unheard(self, claiming: Future[Claim | Declined]) -> None:
         """Nobody heard of this claim, so nothing was sent."""
         if claiming.exception() is None and isinstance(claim := claiming.result(), Claim):
-            now = self._clock()
-            reason = "cancelled before the request began"
-            self._writer.submit(lambda conn: claims.withdraw(conn, claim.attempt_id, reason, now))
+            reason, now = "cancelled before the request began", self._clock()
+            withdraw = partial(claims.withdraw, attempt_id=claim.attempt_id, reason=reason, now=now)
+            self._writer.submit_about(claim.attempt_id, withdraw)

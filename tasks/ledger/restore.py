@@ -12,6 +12,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
 
+from reelsweep.tasks.ledger.batch import Batch
 from reelsweep.tasks.ledger.budget import move, slot_of
 from reelsweep.tasks.ledger.entries import read_traces, write_generation
 from reelsweep.tasks.ledger.plans import PlanWish, Submit, record
@@ -52,13 +53,15 @@ def restore(submit: Submit, wish: PlanWish, remains: Remains, ids: Iterator[str]
 def _restore_attempts(conn: Connection, wish: PlanWish, records: Sequence[AttemptRecord]) -> int:
     known = set(conn.execute(_KNOWN, {"b_attempts": [it.attempt_id for it in records]}).scalars())
     new = [it for it in records if it.attempt_id not in known]
-    touched = [_restore_attempt(conn, wish, it) for it in new]
+    batch = Batch(conn)
+    touched = [_restore_attempt(conn, batch, wish, it) for it in new]
     for generation_id in dict.fromkeys(touched):
-        _derive_anew(conn, generation_id)
+        _derive_anew(conn, batch, generation_id)
+    batch.write()
     return len(new)
 
 
-def _restore_attempt(conn: Connection, wish: PlanWish, record: AttemptRecord) -> int:
+def _restore_attempt(conn: Connection, batch: Batch, wish: PlanWish, record: AttemptRecord) -> int:
     generation_id = _generation_id(conn, record.gateway, record.request_fingerprint)
     _ensure_run(conn, wish, record.run_id, record.out_id)
     values = {name: getattr(record, name) for name in _COLUMNS}
@@ -73,13 +76,14 @@ def _restore_attempt(conn: Connection, wish: PlanWish, record: AttemptRecord) ->
         rows = [{"attempt_id": record.attempt_id, **_result_values(result)} for result in record.results]
         conn.execute(insert(results), rows)
     (trace,) = [it for it in read_traces(conn, generation_id) if it.attempt_id == record.attempt_id]
-    move(conn, slot, money_of(trace) - Money())
+    move(batch, slot, money_of(trace) - Money())
     return generation_id
 
 
 def _doubt(conn: Connection, wish: PlanWish, doubts: Sequence[tuple[str, str]]) -> int:
     """Note a POST that may have been sent, for generations nothing final is known of."""
     count = 0
+    batch = Batch(conn)
     for fingerprint, attempt_id in doubts:
         generation_id = _generation_id(conn, wish.gateway, fingerprint)
         traces = read_traces(conn, generation_id)
@@ -88,8 +92,9 @@ def _doubt(conn: Connection, wish: PlanWish, doubts: Sequence[tuple[str, str]]) 
         run_id = f"restored-{wish.out_id}"
         _ensure_run(conn, wish, run_id, wish.out_id)
         conn.execute(insert(attempts), _doubtful(wish, generation_id, attempt_id, run_id, len(traces)))
-        _derive_anew(conn, generation_id)
+        _derive_anew(conn, batch, generation_id)
         count += 1
+    batch.write()
     return count
 
 
@@ -113,8 +118,8 @@ def _doubtful(
     }
 
 
-def _derive_anew(conn: Connection, generation_id: int) -> None:
-    write_generation(conn, generation_id, derive(read_traces(conn, generation_id)), run_id=None)
+def _derive_anew(conn: Connection, batch: Batch, generation_id: int) -> None:
+    write_generation(batch, generation_id, derive(read_traces(conn, generation_id)), run_id=None)
 
 
 def _generation_id(conn: Connection, gateway: str, fingerprint: str) -> int:

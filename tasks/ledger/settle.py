@@ -14,17 +14,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from reelsweep.tasks.gateway.outcome import Billed, Outcome
+from reelsweep.tasks.ledger.batch import Batch, add_missing
 from reelsweep.tasks.ledger.entries import Entry, change, read_entry
 from reelsweep.tasks.ledger.records import Answer, ManifestStatus, ResultRecord
 from reelsweep.tasks.ledger.schema import results
 from reelsweep.tasks.ledger.standing import State, Trace, is_definite, is_refunded, is_success
-from sqlalchemy import Connection, Update, bindparam, insert, select, update
+from sqlalchemy import Update, bindparam, insert, select, update
 
 _FETCHED_LATER: frozenset[ManifestStatus] = frozenset({"in_progress", "failed_to_download"})
 
 
 def note(
-    conn: Connection,
+    conn: Batch,
     attempt_id: str,
     *,
     task_id: str | None,
@@ -37,7 +38,7 @@ def note(
     change(conn, entry, {name: value for name, value in seen.items() if value is not None}, keep_claim=True)
 
 
-def answer(conn: Connection, attempt_id: str, answer: Answer, now: datetime) -> None:
+def answer(conn: Batch, attempt_id: str, answer: Answer, now: datetime) -> None:
     """Take the outcome of an attempt."""
     entry = read_entry(conn, attempt_id)
     if is_success(entry.trace) or entry.trace.state == "surplus":
@@ -66,7 +67,7 @@ def answer(conn: Connection, attempt_id: str, answer: Answer, now: datetime) -> 
 
 
 def stored(
-    conn: Connection, attempt_id: str, choice_idx: int, *, sha256: str, size_bytes: int, file_name: str
+    conn: Batch, attempt_id: str, choice_idx: int, *, sha256: str, size_bytes: int, file_name: str
 ) -> None:
     """Record what a downloaded file is, before it is renamed."""
     values = {"sha256": sha256, "size_bytes": size_bytes, "file_name": file_name}
@@ -74,7 +75,7 @@ def stored(
 
 
 def settle(
-    conn: Connection, attempt_id: str, records: Sequence[ResultRecord], status: ManifestStatus, now: datetime
+    conn: Batch, attempt_id: str, records: Sequence[ResultRecord], status: ManifestStatus, now: datetime
 ) -> None:
     """End an attempt with its results; the generation stands as `status`, a later fetch apart."""
     entry = read_entry(conn, attempt_id)
@@ -92,7 +93,7 @@ def settle(
     _erase_when_done(conn, after)
 
 
-def decide(conn: Connection, attempt_id: str, billed: Billed, cost_musd: int | None, source: str) -> None:
+def decide(conn: Batch, attempt_id: str, billed: Billed, cost_musd: int | None, source: str) -> None:
     """A bill says what an attempt cost; its fate stays what it is."""
     entry = read_entry(conn, attempt_id)
     values = {"billed": billed, "cost_source": source, **_money_columns(entry.trace, billed, cost_musd)}
@@ -166,7 +167,7 @@ def _host_of(outcome: Outcome) -> str | None:
         return None
 
 
-def _promote_surplus(conn: Connection, entry: Entry) -> Entry:
+def _promote_surplus(conn: Batch, entry: Entry) -> Entry:
     """The result we relied on is no good: a second one whose address is still known takes its place."""
     for trace in entry.others:
         if trace.state == "surplus" and conn.execute(_HAS_URL, {"b_attempt": trace.attempt_id}).first():
@@ -185,7 +186,7 @@ def _is_paid_already(entry: Entry, answer: Answer) -> bool:
     return any(_is_same_sale(trace, sale, answer.key_ttl_s) for trace in entry.others if _has_result(trace))
 
 
-def _refund_same_sale(conn: Connection, entry: Entry, key_ttl_s: float | None) -> None:
+def _refund_same_sale(conn: Batch, entry: Entry, key_ttl_s: float | None) -> None:
     """An earlier POST under this key whose fate is not known may be this sale and no other.
 
     An answer that sold nothing may be to the second POST alone (the key is in use for another body, the
@@ -212,13 +213,13 @@ def _is_same_sale(trace: Trace, sale: Trace, key_ttl_s: float | None) -> bool:
     return is_remembered or bool({trace.gateway_task_id, trace.completion_id} & jobs)
 
 
-def _erase_when_done(conn: Connection, entry: Entry) -> None:
+def _erase_when_done(conn: Batch, entry: Entry) -> None:
     """Addresses of videos are secrets that expire: gone as soon as nobody will fetch them."""
     won = any(is_success(trace) for trace in entry.traces)
     kept: Set[State] = set() if won else {"answered", "surplus"}
-    done = [trace.attempt_id for trace in entry.traces if trace.state not in kept]
-    if done:
-        conn.execute(_ERASE, {"b_attempts": done})
+    for trace in entry.traces:
+        if trace.state not in kept:
+            conn.later(_ERASE, {"b_attempt": trace.attempt_id})
 
 
 def _settled_columns(record: ResultRecord) -> dict[str, Any]:
@@ -234,18 +235,16 @@ def _settled_columns(record: ResultRecord) -> dict[str, Any]:
     }
 
 
-def _write_result(conn: Connection, attempt_id: str, choice_idx: int, values: Mapping[str, Any]) -> None:
+def _write_result(conn: Batch, attempt_id: str, choice_idx: int, values: Mapping[str, Any]) -> None:
+    key = {"b_attempt": attempt_id, "b_choice": choice_idx}
     asked = {f"v_{name}": value for name, value in values.items()}
-    known = conn.execute(
-        _result_statement(tuple(values)), {"b_attempt": attempt_id, "b_choice": choice_idx, **asked}
-    )
-    if not known.rowcount:
-        _add_result(conn, attempt_id, choice_idx, values)
+    conn.later(_FIRST_RESULT, {**key, "b_status": "in_progress", "b_facts": {}})
+    conn.later(_result_statement(tuple(values)), {**key, **asked})
 
 
-def _add_result(conn: Connection, attempt_id: str, choice_idx: int, values: Mapping[str, Any]) -> None:
+def _add_result(conn: Batch, attempt_id: str, choice_idx: int, values: Mapping[str, Any]) -> None:
     row: dict[str, Any] = {"status": "in_progress", "facts": {}, **values}
-    conn.execute(insert(results), {"attempt_id": attempt_id, "choice_idx": choice_idx, **row})
+    conn.later(_NEW_RESULT, {"attempt_id": attempt_id, "choice_idx": choice_idx, **row})
 
 
 @cache
@@ -265,13 +264,17 @@ _SETTLED_COLUMNS = (
     "finish_reason",
     "facts",
 )
+_NEW_RESULT = insert(results)
+_FIRST_RESULT = add_missing(
+    results,
+    {"attempt_id": "b_attempt", "choice_idx": "b_choice"},
+    {"status": "b_status", "facts": "b_facts"},
+)
 _HAS_URL = select(results.c.choice_idx).where(
     results.c.attempt_id == bindparam("b_attempt"), results.c.video_url.is_not(None)
 )
 _ERASE = (
     update(results)
-    .where(
-        results.c.attempt_id.in_(bindparam("b_attempts", expanding=True)), results.c.video_url.is_not(None)
-    )
+    .where(results.c.attempt_id == bindparam("b_attempt"), results.c.video_url.is_not(None))
     .values(video_url=None)
 )

@@ -73,6 +73,9 @@ class Money:
     open: int = 0
     held: int = 0
 
+    def __add__(self, other: Money) -> Money:
+        return Money(self.settled + other.settled, self.open + other.open, self.held + other.held)
+
     def __sub__(self, other: Money) -> Money:
         return Money(self.settled - other.settled, self.open - other.open, self.held - other.held)
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from reelsweep.prompts.errors import TroubleError
+from reelsweep.tasks.ledger.batch import Batch, Subject
+from reelsweep.tasks.ledger.entries import open_batch
 from reelsweep.tasks.ledger.link import Link
 from reelsweep.tasks.ledger.trouble import is_database_error, is_disconnect, trouble
 from sqlalchemy import Connection
@@ -27,8 +29,9 @@ _BATCH = 256
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    apply: Callable[[Connection], Any]
+    apply: Callable[[Batch], Any]
     answer: Future[Any]
+    subject: Subject | None
 
 
 class _CallError(Exception):
@@ -63,12 +66,19 @@ class Writer:
 
         The call may be applied more than once and must come to the same. Raises TroubleError after `close`.
         """
+        return self._submit(lambda batch: call(batch.bare()), None)
+
+    def submit_about(self, subject: Subject, call: Callable[[Batch], T]) -> Future[T]:
+        """As `submit`, for a call about one generation: it reads and writes together with others."""
+        return self._submit(call, subject)
+
+    def _submit(self, call: Callable[[Batch], T], subject: Subject | None) -> Future[T]:
         answer: Future[T] = Future()
         answer.set_running_or_notify_cancel()
         with self._closing:
             if self._closed and threading.current_thread() is not self._thread:
                 raise TroubleError(f"Ledger {self._place}: it is closed.")
-            self._queue.put(_Call(call, answer))
+            self._queue.put(_Call(call, answer, subject))
         return answer
 
     def close(self) -> None:
@@ -142,7 +152,7 @@ class Writer:
             link = self._link = self._connect()
         link.begin()
         try:
-            values = link.apply(lambda conn: [_apply(conn, call) for call in batch])
+            values = link.apply(lambda conn: _apply_all(conn, batch))
             link.commit()
         except Exception as error:
             self._undo(link, error)
@@ -175,8 +185,19 @@ class Writer:
                 raise
 
 
-def _apply(conn: Connection, call: _Call) -> Any:
+def _apply_all(conn: Connection, calls: list[_Call]) -> list[Any]:
+    """What a call reads ahead or leaves to be written may fail as well: any error is one of the calls'."""
+    subjects = [call.subject for call in calls if call.subject is not None]
     try:
-        return call.apply(conn)
+        batch = open_batch(conn, subjects) if len(subjects) > 1 else Batch(conn)
+        values = [_apply(batch, call) for call in calls]
+        batch.write()
+        return values
     except Exception as error:
         raise _CallError(error) from error
+
+
+def _apply(batch: Batch, call: _Call) -> Any:
+    if call.subject is not None:
+        batch.turn(call.subject)
+    return call.apply(batch)
