@@ -18,6 +18,7 @@ from reelsweep.tasks.storage.out import Out, as_out
 T = TypeVar("T")
 
 ATTEMPT_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
+TRANSCRIPT = re.compile(rf"{ATTEMPT_ID.pattern}\.sse")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 SUFFIX = re.compile(r"\.[0-9a-z]{1,8}")
 SIDECAR = ".json"
@@ -120,8 +121,9 @@ class Store:
         return name
 
     def read_transcript(self, name: str | None) -> bytes | None:
-        """A kept response body; None where there is none."""
-        return self.storage.read(f"transcripts/{name}") if name else None
+        """A kept response body; None where there is none, and for a name that is none of ours."""
+        is_ours = name is not None and TRANSCRIPT.fullmatch(name) is not None
+        return self.storage.read(f"transcripts/{name}") if is_ours else None
 
     @property
     def _parts(self) -> Path:

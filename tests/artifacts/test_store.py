@@ -210,3 +210,12 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path,
     assert "Free some space" in trouble.value.remedy
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_only_transcripts_of_ours_are_read(store: Store) -> None:
+    """A ledger that somebody else wrote cannot name a file outside the folder."""
+    store.write_transcript("0192", b"kept")
+    (store.out / "secret.sse").write_bytes(b"secret")
+    assert store.read_transcript("0192.sse") == b"kept"
+    for name in ("../secret.sse", str(store.out / "secret.sse"), "0192", "", None, "0193.sse"):
+        assert store.read_transcript(name) is None
