@@ -56,7 +56,7 @@ async def buy(
     if exchange.answered:
         context.heard()
     if not exchange.sent:
-        return await _never_left(context, claim, outcome, sent_at)
+        return await _never_left(context, claim, outcome, sent_at, withheld=exchange.withheld)
     if claim.is_replay and context.profile.key_ttl_s is not None and outcome.http_status == 409:
         return await _still_running(spec, context, claim, outcome)
     if outcome.retry == "backoff" and outcome.billed == "no":
@@ -109,6 +109,7 @@ async def _post(
         exchange,
         make_reader,
         on_seen,
+        may_leave=lambda: context.ledger.lease_held(context.run_id),
         stream_s=context.policy.times.stream_s,
     )
 
@@ -129,11 +130,18 @@ async def _interrupted(spec: GenerationSpec, context: RunContext, claim: Claim, 
     await cut_short(spec, context, claim.attempt_id, cut_outcome(exchange, "client"), exchange.tape)
 
 
-async def _never_left(context: RunContext, claim: Claim, outcome: Outcome, sent_at: float) -> Bought:
-    """No connection ever stood: refunded; sent again after a shared cool-down, or the run stops."""
+async def _never_left(
+    context: RunContext, claim: Claim, outcome: Outcome, sent_at: float, *, withheld: bool
+) -> Bought:
+    """Nothing left: refunded; sent again after a shared cool-down, or the run stops.
+
+    Where the lease ran out on the way, the next claim renews it or says that another run took over.
+    """
     context.uncount_post()
     await context.ledger.withdraw(claim.attempt_id, outcome.error_message or "the request never began")
     end = end_of_outcome("planned", outcome)
+    if withheld:
+        return Bought(end=end, again=True)
     if outcome.retry == "none":
         return Bought(end=end)
     if context.unreachable() or (outcome.error_type == "tls" and not context.answered):
