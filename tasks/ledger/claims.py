@@ -56,17 +56,28 @@ class _Key:
 def claim(conn: Connection, wish: Wish) -> Claim | Declined:
     """Write the intent of one POST, or say why not. Applied again, it comes to the same attempt.
 
+    Where the run was taken for dead in between, to none: nobody has heard of the claim, so nothing was sent.
     Raises LookupError for a generation that no plan asked for.
     """
     generation = _generation(conn, wish.gateway, wish.request.request_fingerprint)
     traces = read_traces(conn, generation.generation_id)
-    for trace in traces:
-        if trace.attempt_id == wish.attempt_id:
-            return _claim(trace, traces[: trace.attempt_idx])
+    known = next((trace for trace in traces if trace.attempt_id == wish.attempt_id), None)
+    if known is not None and known.state == "intent" and may_send(conn, known.run_id, wish.uptime_s):
+        return _claim(known, traces[: known.attempt_idx])
+    if known is not None:
+        withdraw(conn, known.attempt_id, "the lease was lost before the request began", wish.now)
+        return _declined(conn, wish, "lease_lost")
     refusal = _obstacle(conn, wish, traces) or _reserve(conn, wish)
-    if refusal is None:
-        return _write_intent(conn, wish, generation.generation_id, traces)
-    standing = standing_of(wish.request.request_fingerprint, derive(traces, generation.skipped))
+    if refusal is not None:
+        return _declined(conn, wish, refusal)
+    return _write_intent(conn, wish, generation.generation_id, traces)
+
+
+def _declined(conn: Connection, wish: Wish, refusal: Refusal) -> Declined:
+    fingerprint = wish.request.request_fingerprint
+    generation = _generation(conn, wish.gateway, fingerprint)
+    traces = read_traces(conn, generation.generation_id)
+    standing = standing_of(fingerprint, derive(traces, generation.skipped))
     if refusal == "claimed" and generation.run_id is not None:
         standing = replace(standing, next_step="wait")
     return Declined(reason=refusal, standing=standing)

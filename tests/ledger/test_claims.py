@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 import pytest
 from reelsweep.prompts.errors import SettingsError
 from reelsweep.tasks.gateway.outcome import Outcome
+from reelsweep.tasks.ledger.budget import Caps
+from reelsweep.tasks.ledger.claims import Wish, claim
 from reelsweep.tasks.ledger.records import Answer, Claim, Declined
 
 
@@ -77,6 +79,35 @@ async def test_a_cancelled_callers_claim_is_withdrawn(database: Any, make: Any) 
     states = [row.state for row in database.sql("SELECT state FROM attempts ORDER BY attempt_id")]
     assert states == ["withdrawn", "intent"]
     assert (await make.standing(ledger)).next_step == "buy"
+
+
+@pytest.mark.parametrize("resold", [False, True])
+async def test_a_claim_nobody_heard_of_is_not_granted_to_the_dead(
+    database: Any, make: Any, resold: bool
+) -> None:
+    """Its commit's answer was lost, and by the time it is applied again another run has taken over."""
+    ledger, other = await make.start(database.open()), database.open()
+    wish = Wish(
+        attempt_id="a",
+        ledger_id=ledger.ledger_id,
+        gateway=make.gateway,
+        request=make.request(),
+        caps=Caps(zone=UTC),
+        now=database.clock.now,
+        uptime_s=database.clock.uptime_s,
+    )
+    claims = [database.apply(lambda conn: claim(conn, wish)) for _ in range(2)]
+    assert isinstance(claims[0], Claim)
+    assert claims[0] == claims[1]
+    database.expire("run")
+    await other.start_run(make.run("other"))
+    if resold:
+        await make.buy(other, run_id="other", allow=frozenset({"unknown"}))
+    declined = database.apply(lambda conn: claim(conn, wish))
+    assert isinstance(declined, Declined)
+    assert (declined.reason, declined.standing.num_purchases) == ("lease_lost", int(resold))
+    assert (await ledger.attempt("a")).state == "withdrawn"
+    assert (await ledger.spend()).used_musd == (100 if resold else 0)
 
 
 async def test_an_unknown_row_is_held_until_resubmission_is_allowed(database: Any, make: Any) -> None:
