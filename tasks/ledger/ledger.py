@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -205,7 +206,8 @@ class Ledger(Reading):
             now=self._clock(),
             uptime_s=self._uptime(),
         )
-        claiming = self._writer.submit(lambda conn: claims.claim(conn, wish))
+        # It may have to wait for other writers: how old a key is counts from when it is written.
+        claiming = self._writer.submit(lambda conn: claims.claim(conn, replace(wish, now=self._clock())))
         try:
             return await wait(claiming)
         except asyncio.CancelledError:

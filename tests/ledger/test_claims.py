@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from datetime import UTC, timedelta
 from typing import Any
 
@@ -308,6 +309,31 @@ async def test_a_key_that_may_be_forgotten_is_not_asked_again(
     declined = await ledger.claim(make.gateway, make.request(**other))
     assert isinstance(declined, Declined)
     assert declined.reason == "unknown"
+
+
+async def test_a_key_that_is_forgotten_while_its_claim_waits_is_not_asked_again(
+    database: Any, make: Any
+) -> None:
+    """Another process may hold the ledger for up to a minute: the key's age is that of the written claim."""
+    ledger = await make.start(database.open())
+    await ledger.answer((await make.buy(ledger)).attempt_id, make.cut())
+    database.clock.pass_time(29)
+    held, released = threading.Event(), threading.Event()
+
+    def hold(conn: Any) -> None:
+        held.set()
+        released.wait()
+
+    holding = asyncio.create_task(asyncio.to_thread(database.apply, hold))
+    await asyncio.to_thread(held.wait)
+    claiming = asyncio.create_task(ledger.claim(make.gateway, make.request(key_ttl_s=30)))
+    await asyncio.sleep(0)
+    database.clock.pass_time(2)
+    released.set()
+    declined = await claiming
+    assert isinstance(declined, Declined)
+    assert declined.reason == "unknown"
+    await holding
 
 
 async def test_a_keys_time_counts_from_its_first_post(database: Any, make: Any) -> None:
