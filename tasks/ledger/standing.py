@@ -42,8 +42,11 @@ class Trace:
     kind: str | None
     retry: str | None
     billed: Billed | None
+    price_musd: int | None
+    """The worst case it was reserved under."""
     reserved_musd: int | None
     cost_musd: int | None
+    cost_source: str | None
     gateway_task_id: str | None
     status_url: str | None
     completion_id: str | None

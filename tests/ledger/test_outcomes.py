@@ -199,6 +199,99 @@ async def test_a_success_is_never_taken_back(database: Any, make: Any) -> None:
     assert (await ledger.spend()).settled_musd == 80
 
 
+@pytest.mark.parametrize("late", ["cut", "refused", "no_video", "throttled"])
+async def test_a_result_stays_until_it_is_settled(database: Any, make: Any, late: str) -> None:
+    """A stalled run's stream breaks after another run was told the result: address and cost are kept."""
+    ledger = await make.start(database.open())
+    claim = await make.buy(ledger)
+    await ledger.answer(claim.attempt_id, make.success())
+    await ledger.answer(claim.attempt_id, getattr(make, late)())
+    assert (await make.standing(ledger)).next_step == "wait"
+    assert await _address(database, claim) == make.url
+    assert (await ledger.spend()).used_musd == (await ledger.spend()).settled_musd == 80
+
+
+@pytest.mark.parametrize(
+    ("first", "money"), [("refused", (0, 100)), ("no_video", (80, 0)), ("rejected", (0, 0))]
+)
+async def test_a_cut_takes_back_no_definite_answer(
+    database: Any, make: Any, first: str, money: tuple[int, int]
+) -> None:
+    """An end that nobody saw says nothing against one that somebody was told."""
+    ledger = await make.start(database.open())
+    claim = await make.buy(ledger)
+    await ledger.answer(claim.attempt_id, getattr(make, first)())
+    before = await make.standing(ledger)
+    await ledger.answer(claim.attempt_id, make.cut())
+    assert await make.standing(ledger) == before
+    spend = await ledger.spend()
+    assert (spend.settled_musd, spend.held_musd) == money
+
+
+async def test_a_job_that_is_lost_after_it_was_submitted_is_unknown(database: Any, make: Any) -> None:
+    """An acknowledgement is no end: when nobody knows the job any more, its money stays reserved."""
+    ledger = await make.start(database.open())
+    claim = await make.buy(ledger)
+    outcome = Outcome(status="submitted", billed="yes", task_id="job")
+    submitted = Answer(outcome=outcome, manifest_status="in_progress", billed="yes", cost_musd=None)
+    await ledger.answer(claim.attempt_id, submitted)
+    await ledger.answer(claim.attempt_id, make.cut())
+    assert (await make.standing(ledger)).status == "unknown"
+    assert (await ledger.spend()).held_musd == 100
+
+
+@pytest.mark.parametrize(("cost", "worst", "settled"), [(300, 300, 100), (150, 300, 50), (10, 20, 50)])
+async def test_an_old_post_costs_what_was_asked_when_it_left(
+    database: Any, make: Any, cost: int, worst: int, settled: int
+) -> None:
+    """A run with another price that hears of an earlier one's purchase settles no more than was reserved."""
+    ledger = await make.start(database.open())
+    await ledger.set_budget(100)
+    claim = await make.buy(ledger)
+    await ledger.cut("run")
+    await ledger.answer(claim.attempt_id, replace(make.success(cost_musd=cost), worst_musd=worst))
+    spend = await ledger.spend()
+    assert (spend.settled_musd, spend.used_musd) == (settled, settled)
+
+
+@pytest.mark.parametrize("late", ["success", "cut", "refused", "rejected", "throttled"])
+async def test_what_a_bill_charged_stands(database: Any, make: Any, late: str) -> None:
+    """Whatever is heard of an attempt after its bill, the bill says what it cost."""
+    ledger = await make.start(database.open())
+    claim = await make.buy(ledger)
+    await ledger.cut("run")
+    await ledger.decide(claim.attempt_id, billed="yes", cost_musd=90)
+    await ledger.answer(claim.attempt_id, getattr(make, late)())
+    attempt = await ledger.attempt(claim.attempt_id)
+    assert (attempt.billed, attempt.cost_musd, attempt.cost_source) == ("yes", 90, "bill")
+    assert (await ledger.spend()).used_musd == 90
+
+
+async def test_what_a_bill_charged_is_not_given_back_by_a_replay(database: Any, make: Any) -> None:
+    """A second POST under the key may be the same sale, but not one that the bill has not charged."""
+    ledger = await make.start(database.open())
+    first = await make.buy(ledger)
+    await ledger.answer(first.attempt_id, make.cut())
+    await ledger.decide(first.attempt_id, billed="yes", cost_musd=90)
+    again = await make.buy(ledger, key_ttl_s=60)
+    await ledger.answer(again.attempt_id, replace(make.success(), key_ttl_s=60))
+    await ledger.answer(first.attempt_id, replace(make.success(), key_ttl_s=60))
+    attempt = await ledger.attempt(first.attempt_id)
+    assert (attempt.state, attempt.billed, attempt.cost_musd) == ("surplus", "yes", 90)
+
+
+async def test_a_maybe_takes_no_refund_back(database: Any, make: Any) -> None:
+    """What a replay's answer gave back stays given back when the first POST's stream breaks later."""
+    ledger = await make.start(database.open())
+    first = await make.buy(ledger)
+    await ledger.cut("run")
+    again = await make.buy(ledger, key_ttl_s=60)
+    await ledger.answer(again.attempt_id, replace(make.no_video(), key_ttl_s=60))
+    await ledger.answer(first.attempt_id, make.cut())
+    assert (await make.standing(ledger)).num_purchases == 1
+    assert (await ledger.spend()).used_musd == 80
+
+
 async def test_twice_comes_to_the_same(database: Any, make: Any) -> None:
     """Every verb may be applied again, as after a commit whose reply was lost."""
     ledger = await make.start(database.open())

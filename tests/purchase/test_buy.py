@@ -14,11 +14,13 @@ from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.artifacts.door import Door
 from reelsweep.tasks.artifacts.probe import Prober
 from reelsweep.tasks.artifacts.store import Store
+from reelsweep.tasks.gateway.outcome import Choice, Outcome
 from reelsweep.tasks.gateway.profiles import Profile
 from reelsweep.tasks.ledger.leases import Times
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.ledger.records import Claim, ClaimRequest, PlanRow, RunRecord
 from reelsweep.tasks.purchase.buy import Bought, buy
+from reelsweep.tasks.purchase.conclude import conclude
 from reelsweep.tasks.purchase.context import Policy, RunContext
 from reelsweep.tasks.purchase.make import make
 from reelsweep.tasks.purchase.wire import Body, build_body
@@ -206,3 +208,13 @@ async def test_a_claim_that_slept_and_was_missed_ends_its_run(context: RunContex
     end = await make(SPEC, context, (None, None))
     assert (end.status, end.error_type, bench.wire.heard) == ("planned", "lease_lost", [])
     assert bench.attempts() == [("withdrawn", "planned", "no", 0)]
+
+
+async def test_another_price_changes_no_post_that_has_left(context: RunContext, bench: Bench) -> None:
+    """A run at thirty cents that hears of a purchase at ten settles ten, which is what was reserved."""
+    claim, _ = await _claimed(context)
+    context.price = Price.parse("0.30")
+    choices = (Choice(choice_idx=0, text="meow"),)
+    outcome = Outcome(status="succeeded", billed="yes", choices=choices)
+    end = await conclude(SPEC, context, claim.attempt_id, outcome)
+    assert (end.status, (await context.ledger.spend()).used_musd) == ("success", 100_000)
