@@ -123,7 +123,9 @@ def is_success(trace: Trace) -> bool:
 
 
 def is_refunded(trace: Trace) -> bool:
-    """Surely unbilled, and worth another POST."""
+    """Surely unbilled, and worth another POST: by its answer, by a bill, or as one sale with another POST."""
+    if trace.state == "unknown":
+        return trace.billed == "no"
     if trace.state != "settled" or trace.billed != "no":
         return False
     return trace.status == "planned" or trace.retry in RETRYABLE
@@ -148,7 +150,7 @@ def _obstacle(sent: Sequence[Trace], allow: Set[Allowance]) -> Reason | None:
         return None
     last = lasting[-1]
     if last.state == "unknown":
-        return None if "unknown" in allow or last.billed == "no" else "unknown"
+        return None if "unknown" in allow else "unknown"
     if (last.status == "failed" and last.billed == "no") or last.status == "refused":
         return "final"
     return None if "failed_billed" in allow else "failed_billed"
@@ -203,11 +205,12 @@ def purchase_key(ledger_id: str, gateway: str, fingerprint: str, num_answers: in
 def open_key(attempts: Sequence[Trace]) -> Trace | None:
     """The attempt whose key the next POST must carry: its fate is not known.
 
-    A refund that came after it says nothing about it, so the key stays.
+    A refund that came after it says nothing about it, so the key stays; any other answer under it ends it.
     """
+    ended = {trace.idempotency_key for trace in attempts if is_definite(trace) and not is_refunded(trace)}
     for trace in reversed(attempts):
         if trace.state in ("unknown", "intent") and not is_definite(trace):
-            return trace
+            return None if trace.idempotency_key in ended else trace
         if is_definite(trace) and not is_refunded(trace):
             return None
     return None

@@ -438,6 +438,25 @@ async def test_a_replayed_failure_ends_the_first_post_too(database: Any, make: A
     assert (await ledger.spend()).used_musd == 80
 
 
+@pytest.mark.parametrize(("end", "reason"), [("no_video", "failed_billed"), ("refused", "final")])
+async def test_the_first_posts_end_is_the_rows_end_whatever_was_asked_since(
+    database: Any, make: Any, end: str, reason: str
+) -> None:
+    """The replay was cut, then the first POST was answered: one sale, over, not bought again by itself."""
+    ledger = await make.start(database.open())
+    first = await make.buy(ledger)
+    await ledger.cut("run")
+    again = await make.buy(ledger, key_ttl_s=60)
+    await ledger.answer(again.attempt_id, make.cut())
+    await ledger.answer(first.attempt_id, replace(getattr(make, end)(), key_ttl_s=60))
+    assert (await make.standing(ledger)).next_step == "none"
+    declined = await ledger.claim(make.gateway, make.request(key_ttl_s=60, max_purchases=9))
+    assert declined.reason == reason
+    if reason == "failed_billed":
+        third = await make.buy(ledger, allow=frozenset({"failed_billed"}))
+        assert third.idempotency_key != first.idempotency_key
+
+
 async def test_an_answer_that_sold_nothing_says_nothing_of_the_first_post(database: Any, make: Any) -> None:
     """It may be to the second POST alone: the first stays reserved until a bill decides."""
     ledger = await make.start(database.open())

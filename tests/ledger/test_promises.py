@@ -52,6 +52,8 @@ class Post:
     sent: bool = False
     billed: str | None = None
     cost: int = 0
+    charged: bool = False
+    """A bill has named it."""
 
     @property
     def maybe_paid(self) -> bool:
@@ -161,11 +163,15 @@ class Promises(RuleBasedStateMachine):
     def _check_key(self, number: int, claim: Claim) -> None:
         """An unknown fate keeps its key; any other earlier POST had another one."""
         posts = self._of(number)
-        lasting = [post for post in posts if post.billed != "no" and post.state != "surplus"]
-        if lasting and lasting[-1].state in ("unknown", "cut"):
-            assert claim.idempotency_key == lasting[-1].key
+        asked = [post for post in posts if post.state != "throttled"]
+        if asked and asked[-1].state in ("unknown", "cut") and not self._ended(posts, asked[-1].key):
+            assert claim.idempotency_key == asked[-1].key
         else:
             assert claim.idempotency_key not in {post.key for post in posts}
+
+    def _ended(self, posts: list[Post], key: str) -> bool:
+        """Whether a definite answer came under a key."""
+        return any(post.key == key and post.state not in ("unknown", "cut", "throttled") for post in posts)
 
     @precondition(lambda self: self._unsent("open", "unknown"))
     @rule(pick=_PICK)
@@ -202,17 +208,30 @@ class Promises(RuleBasedStateMachine):
     @precondition(lambda self: self._over())
     @rule(who=_OWNERS, kind=_ANSWERS, pick=_PICK)
     def answer_again(self, who: int, kind: str, pick: Any) -> None:
-        """What is said about a stored or surplus result afterwards changes nothing."""
+        """What is said about a result afterwards changes nothing, nor does a cut after a definite answer."""
         post = pick.choice(self._over())
-        self.do(self.owners[who].ledger.answer(post.attempt_id, getattr(self.make, kind)()))
+        late = kind if post.state in ("won", "surplus") or kind != "success" else "cut"
+        late = late if post.state not in ("refused", "no_video", "throttled", "invalid") else "cut"
+        self.do(self.owners[who].ledger.answer(post.attempt_id, getattr(self.make, late)()))
 
     def _over(self) -> list[Post]:
-        return [post for post in self.posts if post.state in ("won", "surplus")]
+        open_states = ("open", "unknown", "cut", "withdrawn")
+        return [post for post in self.posts if post.state not in open_states]
+
+    @precondition(lambda self: any(post.billed == "maybe" for post in self.posts))
+    @rule(billed=st.sampled_from(["yes", "no"]), pick=_PICK)
+    def bill(self, billed: str, pick: Any) -> None:
+        """A provider's bill says what was charged of what was maybe billed; no later word undoes a charge."""
+        post = pick.choice([post for post in self.posts if post.billed == "maybe"])
+        cost = 90 if billed == "yes" else None
+        self.do(self.owners[0].ledger.decide(post.attempt_id, billed=billed, cost_musd=cost))
+        post.billed, post.cost, post.charged = billed, cost or 0, billed == "yes"
 
     def _answer(self, who: int, post: Post, kind: str) -> None:
         answer = getattr(self.make, kind)()
         self.do(self.owners[who].ledger.answer(post.attempt_id, answer))
-        post.billed, post.cost = _BILLED[kind], answer.cost_musd or 0
+        if not post.charged and not (post.billed == "no" and _BILLED[kind] == "maybe"):
+            post.billed, post.cost = _BILLED[kind], answer.cost_musd or 0
         post.state = kind if kind != "success" else self._place_of_success(post)
 
     def _place_of_success(self, post: Post) -> str:

@@ -48,6 +48,7 @@ _KINDS: dict[str, dict[str, Any]] = {
     "withdrawn": {"state": "withdrawn", "status": "planned", **_FREE},
     "unknown": {"state": "unknown", "status": "unknown", "billed": "maybe"},
     "cut": {"state": "unknown", "status": "unknown", "billed": "maybe", "kind": "incomplete"},
+    "unbilled": {"state": "unknown", "status": "unknown", "billed": "no", "reserved_musd": 0},
     "named": {"state": "unknown", "status": "unknown", "billed": "maybe", "gateway_task_id": "job"},
     "given up": {"state": "unknown", "status": "unknown", "billed": "maybe", "kind": "failed"},
     "fetching": {"state": "answered", "kind": "succeeded", **_PAID},
@@ -106,6 +107,10 @@ def _traces(*kinds: str) -> list[Trace]:
         (("fetching", "intent"), "in_progress", "fetch", 0),
         (("expired", "no_video"), "failed_to_download", "fetch", 0),
         (("unknown", "refused"), "refused", "none", 1),
+        (("unbilled",), "unknown", "buy", 0),
+        (("unknown", "unbilled"), "unknown", "hold", 0),
+        (("refused", "unbilled"), "refused", "none", 0),
+        (("no_video", "unbilled"), "failed", "none", 0),
     ],
 )
 def test_attempts_make_a_standing(
@@ -132,6 +137,10 @@ def test_attempts_make_a_standing(
         (("unknown",), "unknown", None),
         (("unknown", "throttled"), "", "unknown"),
         (("given up",), "", "unknown"),
+        (("unbilled",), "", None),
+        (("unknown", "unbilled"), "", "unknown"),
+        (("no_video", "unbilled"), "", "failed_billed"),
+        (("refused", "unbilled"), "failed_billed unknown", "final"),
         (("no_video",), "unknown", "failed_billed"),
         (("no_video",), "failed_billed", None),
         (("invalid",), "failed_billed", None),
@@ -158,6 +167,8 @@ def test_what_may_be_bought(kinds: tuple[str, ...], allow: str, reason: str | No
         (("no_video",), None),
         (("given up",), None),
         (("unknown", "no_video"), None),
+        (("no_video", "unbilled"), None),
+        (("unbilled",), 0),
     ],
 )
 def test_a_key_is_kept_while_its_fate_is_unknown(kinds: tuple[str, ...], keeps: int | None) -> None:
