@@ -84,10 +84,14 @@ class Money:
 
 
 def money_of(trace: Trace) -> Money:
-    """Where the attempt's money is."""
+    """Where the attempt's money is.
+
+    A job that was acknowledged is paid for: rows that waited for its refund would wait for ever where
+    nobody asks for it any more.
+    """
     settled = trace.cost_musd or 0
     reserved = trace.reserved_musd or 0
-    if trace.state in ("intent", "answered"):
+    if trace.state == "intent":
         return Money(settled, reserved, 0)
     return Money(settled, 0, reserved)
 

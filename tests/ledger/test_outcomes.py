@@ -318,7 +318,7 @@ async def test_a_submitted_job_is_asked_for_not_bought(database: Any, make: Any)
     outcome = Outcome(status="submitted", retry="poll_status_url", billed="yes", task_id="job")
     submitted = Answer(outcome=outcome, manifest_status="in_progress", billed="yes", cost_musd=None)
     await ledger.answer(claim.attempt_id, submitted)
-    assert (await ledger.spend()).open_musd == 100
+    assert (await ledger.spend()).held_musd == 100
     await ledger.end_run("run", exit_code=1, summary={})
     standing = await make.standing(ledger)
     assert (standing.status, standing.next_step) == ("in_progress", "recover")
