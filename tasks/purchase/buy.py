@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import httpx
+from reelsweep.prompts.errors import TroubleError
 from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.gateway.client import BodyReader, Exchange, cut_outcome, post
 from reelsweep.tasks.gateway.fold import Reader
@@ -83,12 +84,7 @@ async def _post(
         first = datetime.now(UTC) if reader.num_events and not seen_events else None
         seen_events = seen_events or first is not None
         if first is not None or reader.task_id or reader.status_url:
-            await context.ledger.note(
-                claim.attempt_id,
-                task_id=hide_text(reader.task_id, context.key),
-                status_url=hide_text(reader.status_url, context.key),
-                first_event_at=first,
-            )
+            await _note(context, claim, reader, first)
 
     def make_reader(response: httpx.Response) -> BodyReader:
         return Reader(
@@ -112,6 +108,21 @@ async def _post(
         may_leave=lambda: context.ledger.lease_held(context.run_id),
         stream_s=context.policy.times.stream_s,
     )
+
+
+async def _note(
+    context: RunContext, claim: Claim, reader: BodyReader, first_event_at: datetime | None
+) -> None:
+    """Keep what is seen. A ledger that cannot take it ends the run, but costs no stream that is paid for."""
+    try:
+        await context.ledger.note(
+            claim.attempt_id,
+            task_id=hide_text(reader.task_id, context.key),
+            status_url=hide_text(reader.status_url, context.key),
+            first_event_at=first_event_at,
+        )
+    except TroubleError as error:
+        context.trouble(error)
 
 
 async def _still_running(spec: GenerationSpec, context: RunContext, claim: Claim, outcome: Outcome) -> Bought:

@@ -218,3 +218,20 @@ async def test_another_price_changes_no_post_that_has_left(context: RunContext, 
     outcome = Outcome(status="succeeded", billed="yes", choices=choices)
     end = await conclude(SPEC, context, claim.attempt_id, outcome)
     assert (end.status, (await context.ledger.spend()).used_musd) == ("success", 100_000)
+
+
+async def test_a_note_that_cannot_be_kept_costs_no_stream(context: RunContext, bench: Bench) -> None:
+    """The disk fails while a paid stream runs: it is read to its end and settled, and no more is sent."""
+    claimed = await _claimed(context)
+    bench.sql(_FAIL_ON_FIRST_EVENT)
+    bought = await _bought(context, *claimed)
+    assert bought.end.status == "success"
+    assert bench.attempts() == [("settled", "success", "yes", 0)]
+    assert context.stopped is not None
+    assert context.stopped.reason == "trouble"
+
+
+_FAIL_ON_FIRST_EVENT = """
+CREATE TRIGGER failing BEFORE UPDATE OF first_event_at ON attempts
+BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END
+"""
