@@ -426,6 +426,20 @@ async def test_posts_under_one_key_are_one_sale_while_the_gateway_remembers_it(
     assert (await ledger.spend()).used_musd == used
 
 
+async def test_two_jobs_under_one_key_are_two_sales(database: Any, make: Any) -> None:
+    """Whatever a profile says of its keys: where the gateway names two jobs, it has sold twice."""
+    ledger = await make.start(database.open())
+    first = await make.buy(ledger)
+    await ledger.note(first.attempt_id, task_id="job-1")
+    await ledger.answer(first.attempt_id, make.cut())
+    again = await make.buy(ledger, key_ttl_s=60)
+    await ledger.answer(again.attempt_id, replace(make.success(task_id="job-2"), key_ttl_s=60))
+    assert (await ledger.spend()).used_musd == 180
+    await ledger.answer(first.attempt_id, replace(make.success(task_id="job-1"), key_ttl_s=60))
+    assert (await ledger.attempt(first.attempt_id)).state == "surplus"
+    assert (await ledger.spend()).settled_musd == 160
+
+
 async def test_a_replayed_failure_ends_the_first_post_too(database: Any, make: Any) -> None:
     """What the gateway says again under the key is its answer to both: nothing is held, nothing bought."""
     ledger = await make.start(database.open())
