@@ -209,10 +209,13 @@ class Ledger(Reading):
         # It may have to wait for other writers: how old a key is counts from when it is written.
         claiming = self._writer.submit(lambda conn: claims.claim(conn, replace(wish, now=self._clock())))
         try:
-            return await wait(claiming)
+            got = await wait(claiming)
         except asyncio.CancelledError:
             claiming.add_done_callback(self._withdraw_unheard)
             raise
+        if lease is not None and isinstance(got, Declined) and got.reason == "lease_lost":
+            await wait(lease.renew())  # so that claims granted before send nothing either
+        return got
 
     async def withdraw(self, attempt_id: str, reason: str) -> None:
         """The POST was surely never sent: refunded, the generation free.

@@ -128,6 +128,17 @@ async def test_a_run_taken_for_dead_sends_nothing_more(database: Any, make: Any)
     assert (await make.standing(other)).next_step == "wait"
 
 
+async def test_a_run_proved_dead_knows_it_from_its_next_claim(database: Any, make: Any) -> None:
+    """Its lock was lost with a connection, its lease is young: earlier claims send nothing either."""
+    ledger = await make.start(database.open())
+    await make.buy(ledger)
+    database.sql("UPDATE runs SET state = 'dead'")
+    declined = await ledger.claim(make.gateway, make.request(1))
+    assert isinstance(declined, Declined)
+    assert declined.reason == "lease_lost"
+    assert not ledger.lease_held("run")
+
+
 @pytest.mark.parametrize("days", [-400, 400])
 async def test_a_wall_clock_that_jumps_kills_nobody(sqlite: Any, make: Any, days: int) -> None:
     """Leases count the time the machine has run, so that setting the clock takes nobody's rows away."""
