@@ -182,6 +182,22 @@ async def test_one_job_given_twice_for_one_key_is_one_sale(database: Any, make: 
     assert (await make.standing(ledger)).num_purchases == 1
 
 
+async def test_of_two_results_stored_one_is_the_success(database: Any, make: Any) -> None:
+    """Two fetches of one row that were under way at once: the second is surplus, and both are paid for."""
+    ledger = await make.start(database.open())
+    first = await make.buy(ledger)
+    await ledger.answer(first.attempt_id, make.success())
+    await ledger.settle(first.attempt_id, [make.stored(status="failed_to_download")], "failed_to_download")
+    second = await make.buy(ledger, allow=frozenset({"failed_billed"}))
+    await ledger.answer(second.attempt_id, make.success())
+    for claim in (second, first):
+        await ledger.settle(claim.attempt_id, [make.stored()], "success")
+    states = [(await ledger.attempt(claim.attempt_id)).state for claim in (second, first)]
+    assert sorted(states) == ["settled", "surplus"]
+    assert (await ledger.spend()).settled_musd == 160
+    assert (await make.standing(ledger)).status == "success"
+
+
 async def test_a_success_is_never_taken_back(database: Any, make: Any) -> None:
     """Whatever is said about a settled success afterwards, it stays, and its file with it."""
     ledger = await make.start(database.open())
