@@ -128,6 +128,16 @@ async def test_a_run_taken_for_dead_sends_nothing_more(database: Any, make: Any)
     assert (await make.standing(other)).next_step == "wait"
 
 
+async def test_a_lease_that_is_over_by_the_ledgers_clock_grants_nothing(database: Any, make: Any) -> None:
+    """Nobody has noticed yet, the owner thinks that it holds it: anybody may take its rows from now on."""
+    ledger = await make.start(database.open())
+    database.expire("run")
+    assert ledger.lease_held("run")
+    declined = await ledger.claim(make.gateway, make.request())
+    assert isinstance(declined, Declined)
+    assert declined.reason == "lease_lost"
+
+
 async def test_a_run_proved_dead_knows_it_from_its_next_claim(database: Any, make: Any) -> None:
     """Its lock was lost with a connection, its lease is young: earlier claims send nothing either."""
     ledger = await make.start(database.open())

@@ -59,6 +59,18 @@ async def test_a_live_runs_work_is_nobody_elses(database: Any, make: Any) -> Non
     assert (await make.standing(ledger)).next_step == "none"
 
 
+async def test_a_dead_run_takes_over_nothing(database: Any, make: Any) -> None:
+    """What it once had is another's to fetch, though nobody has begun."""
+    ledger = await make.start(database.open())
+    claim = await make.buy(ledger)
+    await ledger.answer(claim.attempt_id, make.success())
+    database.expire("run")
+    other = database.open()
+    await other.start_run(make.run("other"))
+    assert await ledger.adopt(claim.attempt_id, "run") is False
+    assert await other.adopt(claim.attempt_id, "other") is True
+
+
 async def test_a_failed_download_keeps_its_address(database: Any, make: Any) -> None:
     """`failed_to_download` is paid for: it is fetched again, and bought again only when asked for."""
     ledger = await make.start(database.open())
