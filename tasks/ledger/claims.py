@@ -98,6 +98,7 @@ def withdraw(conn: Connection, attempt_id: str, reason: str, now: datetime) -> N
         "status": "planned",
         "billed": "no",
         "reserved_musd": _nothing(entry.trace),
+        "cost_musd": None,
         "error_message": reason,
         "completed_at": now,
     }

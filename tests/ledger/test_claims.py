@@ -68,6 +68,19 @@ async def test_what_was_answered_cannot_be_withdrawn(database: Any, make: Any) -
         await ledger.withdraw(claim.attempt_id, "too late")
 
 
+async def test_what_was_surely_never_sent_costs_nothing_whatever_a_bill_says(
+    database: Any, make: Any
+) -> None:
+    """A line that was laid to the wrong POST of its key leaves the sums with the withdrawal."""
+    ledger = await make.start(database.open())
+    claim = await make.buy(ledger)
+    await ledger.cut("run")
+    await ledger.decide(claim.attempt_id, billed="yes", cost_musd=90)
+    await ledger.withdraw(claim.attempt_id, "never sent")
+    assert (await ledger.spend()).used_musd == 0
+    assert (await ledger.tally("out")).cost_musd == 0
+
+
 async def test_a_cancelled_callers_claim_is_withdrawn(database: Any, make: Any) -> None:
     """Nobody hears of the claim, so nothing was sent: the money comes back by itself."""
     ledger = await make.start(database.open())

@@ -28,7 +28,7 @@ from hypothesis.stateful import (
 from reelsweep.tasks.ledger.records import Claim
 from reelsweep.tasks.ledger.standing import Trace, derive
 
-_PRICE, _CAP, _GENERATIONS, _PURCHASES = 100, 650, 2, 3
+_PRICE, _CAP, _GENERATIONS, _PURCHASES = 100, 350, 2, 3
 _NUMBERS = st.integers(0, _GENERATIONS - 1)
 _OWNERS = st.integers(0, 1)
 _NOTHING: frozenset[str] = frozenset()
@@ -61,6 +61,11 @@ class Post:
         return self.state != "withdrawn" and self.billed != "no"
 
     @property
+    def refunded(self) -> bool:
+        """Surely unbilled, and by no answer that ends the row."""
+        return self.billed == "no" and self.state in ("unknown", "cut", "throttled")
+
+    @property
     def used(self) -> int:
         """What it takes from the budget."""
         if not self.maybe_paid:
@@ -75,6 +80,8 @@ class Owner:
     ledger: Any
     run_id: str
     dead: bool = False
+    slept: bool = False
+    """Longer than its lease."""
 
 
 class Promises(RuleBasedStateMachine):
@@ -103,8 +110,9 @@ class Promises(RuleBasedStateMachine):
             self._start(owner)
 
     def _start(self, owner: Owner) -> None:
-        owner.run_id, owner.dead = next(self.run_ids), False
+        owner.run_id, owner.dead, owner.slept = next(self.run_ids), False, False
         self.do(owner.ledger.set_budget(_CAP))
+        self._bury_sleepers()
         self.do(owner.ledger.start_run(self.make.run(owner.run_id)))
 
     def _of(self, number: int) -> list[Post]:
@@ -116,6 +124,9 @@ class Promises(RuleBasedStateMachine):
     def _unanswered(self) -> list[Post]:
         return [post for post in self.posts if post.state in ("open", "unknown", "cut") and post.sent]
 
+    def _doubtful(self) -> list[Post]:
+        return [post for post in self.posts if post.billed == "maybe" and post.state != "withdrawn"]
+
     def _unfetched(self) -> list[Post]:
         return [post for post in self.posts if post.state in ("answered", "expired")]
 
@@ -126,6 +137,7 @@ class Promises(RuleBasedStateMachine):
         wish = self.make.request(
             number, run_id=owner.run_id, allow=allow, price_max_musd=_PRICE, max_purchases=_PURCHASES
         )
+        self._wake(owner)
         expected = self._expected(owner, number, allow)
         got = self.do(owner.ledger.claim(self.make.gateway, wish))
         assert (None if isinstance(got, Claim) else got.reason) == expected
@@ -138,7 +150,7 @@ class Promises(RuleBasedStateMachine):
             return "lease_lost"
         posts = self._of(number)
         states = {post.state for post in posts}
-        lasting = [post for post in posts if post.billed != "no" and post.state != "surplus"]
+        lasting = [post for post in posts if post.state != "surplus" and not post.refunded]
         if number in self.won:
             return "final"
         if states & {"open", "answered"}:
@@ -187,8 +199,9 @@ class Promises(RuleBasedStateMachine):
         """The POST leaves, if the owner still holds its lease."""
         post = pick.choice(self._unsent("open"))
         owner = next((o for o in self.owners if o.run_id == post.run_id), None)
-        if owner is not None and not owner.dead and owner.ledger.lease_held(owner.run_id):
-            post.sent = True
+        if owner is not None and owner.ledger.lease_held(owner.run_id):
+            assert not owner.slept
+            post.sent = not owner.dead
 
     @rule(who=_OWNERS, number=_NUMBERS, allow=_ALLOW, kind=_ANSWERS)
     def buy(self, who: int, number: int, allow: frozenset[str], kind: str) -> None:
@@ -218,16 +231,18 @@ class Promises(RuleBasedStateMachine):
         open_states = ("open", "unknown", "cut", "withdrawn")
         return [post for post in self.posts if post.state not in open_states]
 
-    @precondition(lambda self: any(post.billed == "maybe" for post in self.posts))
+    @precondition(lambda self: self._doubtful())
     @rule(billed=st.sampled_from(["yes", "no"]), pick=_PICK)
     def bill(self, billed: str, pick: Any) -> None:
         """A provider's bill says what was charged of what was maybe billed; no later word undoes a charge."""
-        post = pick.choice([post for post in self.posts if post.billed == "maybe"])
+        post = pick.choice(self._doubtful())
         cost = 90 if billed == "yes" else None
         self.do(self.owners[0].ledger.decide(post.attempt_id, billed=billed, cost_musd=cost))
         post.billed, post.cost, post.charged = billed, cost or 0, billed == "yes"
 
     def _answer(self, who: int, post: Post, kind: str) -> None:
+        if post.billed == "no" and _BILLED[kind] == "yes":
+            kind = "cut"  # a bill tells the truth
         answer = getattr(self.make, kind)()
         self.do(self.owners[who].ledger.answer(post.attempt_id, answer))
         if not post.charged and not (post.billed == "no" and _BILLED[kind] == "maybe"):
@@ -274,9 +289,30 @@ class Promises(RuleBasedStateMachine):
         owner, other = self.owners[who], self.owners[1 - who]
         self.database.expire(owner.run_id)
         self.do(other.ledger.bury_dead())
+        self._bury_sleepers()
         if not owner.dead:
             owner.dead = True
             self._cut(owner.run_id)
+
+    @rule()
+    def sleep(self) -> None:
+        """The machine sleeps longer than a lease: who claims first goes on, and takes the other for dead."""
+        self.database.clock.pass_time(61)
+        for owner in self.owners:
+            self.database.expire(owner.run_id)
+            owner.slept = True
+
+    def _wake(self, owner: Owner) -> None:
+        """The owner renews its lease, if nobody has missed it."""
+        if owner.slept and not owner.dead:
+            owner.slept = False
+            self._bury_sleepers()
+
+    def _bury_sleepers(self) -> None:
+        for owner in self.owners:
+            if owner.slept and not owner.dead:
+                owner.dead = True
+                self._cut(owner.run_id)
 
     @rule(who=_OWNERS)
     def go_on(self, who: int) -> None:
