@@ -85,6 +85,8 @@ class Exchange:
 
     sent: bool = False
     """True once a byte of the request may have left."""
+    withheld: bool = False
+    """True where the connection stood and the owner no longer allowed it."""
     answered: bool = False
     """True once a status line came."""
     tape: Tape = field(default_factory=Tape)
@@ -112,6 +114,10 @@ class Request:
     body: bytes
 
 
+class _WithheldError(Exception):
+    """Raised between the connection and the first byte."""
+
+
 async def post(
     client: httpx.AsyncClient,
     request: Request,
@@ -119,16 +125,22 @@ async def post(
     make_reader: Callable[[httpx.Response], BodyReader],
     on_seen: Callable[[BodyReader], Awaitable[None]],
     *,
+    may_leave: Callable[[], bool],
     stream_s: float,
 ) -> Outcome:
     """Send and read to the end of the body; every failure of the network is an Outcome.
+
+    `may_leave` is asked when the connection stands, right before the first byte of the request.
 
     `on_seen` is awaited when the first event came and whenever the reader learns a task id or a status
     URL. `exchange` is filled as things happen, so that a cancelled caller knows what may have left.
     """
     try:
         async with asyncio.timeout(stream_s):
-            return await _exchange(client, request, exchange, make_reader, on_seen)
+            return await _exchange(client, request, exchange, make_reader, on_seen, may_leave)
+    except _WithheldError:
+        exchange.withheld = True
+        return unsent("connect", "the right to send was lost before the request began")
     except TimeoutError:
         return cut_outcome(exchange, "timeout")
     except httpx.ReadTimeout:
@@ -150,9 +162,12 @@ async def _exchange(
     exchange: Exchange,
     make_reader: Callable[[httpx.Response], BodyReader],
     on_seen: Callable[[BodyReader], Awaitable[None]],
+    may_leave: Callable[[], bool],
 ) -> Outcome:
     async def trace(name: str, _info: Mapping[str, Any]) -> None:
         if name.endswith("send_request_headers.started"):
+            if not may_leave():
+                raise _WithheldError
             exchange.sent = True
 
     content = client.build_request(

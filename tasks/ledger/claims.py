@@ -58,17 +58,31 @@ class _Key:
 def claim(conn: Batch, wish: Wish) -> Claim | Declined:
     """Write the intent of one POST, or say why not. Applied again, it comes to the same attempt.
 
+    Where the run was taken for dead in between, to none: nobody has heard of the claim, so nothing was sent.
     Raises LookupError for a generation that no plan asked for.
     """
     generation = _generation(conn, wish.gateway, wish.request.request_fingerprint)
     traces = generation.traces
-    for trace in traces:
-        if trace.attempt_id == wish.attempt_id:
-            return _claim(trace, traces[: trace.attempt_idx])
+    known = next((trace for trace in traces if trace.attempt_id == wish.attempt_id), None)
+    if known is not None:
+        return _claimed_before(conn, wish, traces, known)
     refusal = _obstacle(conn, wish, traces) or _reserve(conn, wish)
-    if refusal is None:
-        return _write_intent(conn, wish, generation.generation_id, traces)
-    standing = standing_of(wish.request.request_fingerprint, derive(traces, generation.skipped))
+    if refusal is not None:
+        return _declined(wish, generation, refusal)
+    return _write_intent(conn, wish, generation.generation_id, traces)
+
+
+def _claimed_before(conn: Batch, wish: Wish, traces: Sequence[Trace], known: Trace) -> Claim | Declined:
+    if known.state == "intent" and may_send(conn, known.run_id, wish.uptime_s):
+        return _claim(known, traces[: known.attempt_idx])
+    withdraw(conn, known.attempt_id, "the lease was lost before the request began", wish.now)
+    generation = _generation(conn, wish.gateway, wish.request.request_fingerprint)
+    return _declined(wish, generation, "lease_lost")
+
+
+def _declined(wish: Wish, generation: Generation, refusal: Refusal) -> Declined:
+    derived = derive(generation.traces, generation.skipped)
+    standing = standing_of(wish.request.request_fingerprint, derived)
     if refusal == "claimed" and generation.run_id is not None:
         standing = replace(standing, next_step="wait")
     return Declined(reason=refusal, standing=standing)
@@ -89,6 +103,7 @@ def withdraw(conn: Batch, attempt_id: str, reason: str, now: datetime) -> None:
         "status": "planned",
         "billed": "no",
         "reserved_musd": _nothing(entry.trace),
+        "cost_musd": None,
         "error_message": reason,
         "completed_at": now,
     }
@@ -184,8 +199,10 @@ def _write_intent(conn: Batch, wish: Wish, generation_id: int, traces: Sequence[
         kind=None,
         retry=None,
         billed=None,
+        price_musd=request.price_max_musd,
         reserved_musd=request.price_max_musd,
         cost_musd=None,
+        cost_source=None,
         gateway_task_id=None,
         status_url=None,
         completion_id=None,
@@ -221,7 +238,7 @@ def _intent(wish: Wish, generation_id: int, trace: Trace, purchase_idx: int) -> 
         "state": trace.state,
         "status": trace.status,
         "price": wish.request.price,
-        "price_musd": wish.request.price_max_musd,
+        "price_musd": trace.price_musd,
         "budget_slot": trace.budget_slot,
         "reserved_musd": trace.reserved_musd,
         "sent_at": wish.now,

@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -211,13 +212,19 @@ class Ledger(Reading):
             now=self._clock(),
             uptime_s=self._uptime(),
         )
-        subject = (gateway, request.request_fingerprint)
-        claiming = self._writer.submit_about(subject, lambda conn: claims.claim(conn, wish))
+        # It may have to wait for other writers: how old a key is counts from when it is written.
+        claiming = self._writer.submit_about(
+            (gateway, request.request_fingerprint),
+            lambda conn: claims.claim(conn, replace(wish, now=self._clock())),
+        )
         try:
-            return await wait(claiming)
+            got = await wait(claiming)
         except asyncio.CancelledError:
             claiming.add_done_callback(self._withdraw_unheard)
             raise
+        if lease is not None and isinstance(got, Declined) and got.reason == "lease_lost":
+            await wait(lease.renew())  # so that claims granted before send nothing either
+        return got
 
     async def withdraw(self, attempt_id: str, reason: str) -> None:
         """The POST was surely never sent: refunded, the generation free.

@@ -153,6 +153,8 @@ class Answer:
     billed: Billed
     cost_musd: int | None
     cost_source: Literal["price", "gateway", "bill"] | None = None
+    worst_musd: int | None = None
+    """The worst case at the price `cost_musd` was reckoned with: a POST costs what was asked when it left."""
     transcript: str | None = None
     """File name below OUT/transcripts."""
     wire_sha256: str | None = None

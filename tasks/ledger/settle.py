@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from reelsweep.tasks.gateway.outcome import Billed, Outcome
 from reelsweep.tasks.ledger.batch import Batch, add_missing
+from reelsweep.tasks.ledger.charges import answer_columns, is_charged, is_same_sale, money_columns
 from reelsweep.tasks.ledger.entries import Entry, change, read_entry
 from reelsweep.tasks.ledger.records import Answer, ManifestStatus, ResultRecord
 from reelsweep.tasks.ledger.schema import results
@@ -39,9 +40,9 @@ def note(
 
 
 def answer(conn: Batch, attempt_id: str, answer: Answer, now: datetime) -> None:
-    """Take the outcome of an attempt."""
+    """Take the outcome of an attempt, unless more is known of it: two processes may hear of one POST."""
     entry = read_entry(conn, attempt_id)
-    if is_success(entry.trace) or entry.trace.state == "surplus":
+    if _is_known_better(entry.trace, answer):
         return
     state = _state_after(entry, answer)
     status: ManifestStatus = "in_progress" if state == "answered" else answer.manifest_status
@@ -58,8 +59,8 @@ def answer(conn: Batch, attempt_id: str, answer: Answer, now: datetime) -> None:
         else:
             _write_result(conn, attempt_id, choice.choice_idx, values)
     values = {"state": state, "status": status, **_outcome_columns(answer, entry.trace, now)}
-    if state == "surplus" and _is_paid_already(entry, answer):
-        values |= {"billed": "no", **_money_columns(entry.trace, "no", None)}
+    if state == "surplus" and not is_charged(entry.trace) and _is_paid_already(entry, answer):
+        values |= {"billed": "no", **money_columns(entry.trace, "no", None)}
     after = change(conn, entry, values, keep_claim=state == "answered")
     if is_definite(after.trace) and not is_refunded(after.trace):
         _refund_same_sale(conn, after, answer.key_ttl_s)
@@ -96,8 +97,18 @@ def settle(
 def decide(conn: Batch, attempt_id: str, billed: Billed, cost_musd: int | None, source: str) -> None:
     """A bill says what an attempt cost; its fate stays what it is."""
     entry = read_entry(conn, attempt_id)
-    values = {"billed": billed, "cost_source": source, **_money_columns(entry.trace, billed, cost_musd)}
+    values = {"billed": billed, "cost_source": source, **money_columns(entry.trace, billed, cost_musd)}
     change(conn, entry, values, keep_claim=True)
+
+
+def _is_known_better(trace: Trace, answer: Answer) -> bool:
+    """A result stays until it is settled, and no end that was not seen replaces a definite answer."""
+    if is_success(trace) or trace.state == "surplus":
+        return True
+    if _has_result(trace):
+        return answer.outcome.status != "succeeded"
+    is_open = answer.outcome.status in ("incomplete", "submitted")
+    return is_open and is_definite(trace) and trace.kind != "submitted"
 
 
 def _state_after(entry: Entry, answer: Answer) -> State:
@@ -141,21 +152,9 @@ def _outcome_columns(answer: Answer, trace: Trace, now: datetime) -> dict[str, A
         "usage_completion_tokens": outcome.usage.completion_tokens,
         "transcript": answer.transcript,
         "wire_sha256": answer.wire_sha256,
-        "billed": answer.billed,
-        "cost_source": answer.cost_source,
         "completed_at": now,
-        **_money_columns(trace, answer.billed, answer.cost_musd),
+        **answer_columns(answer, trace),
     }
-
-
-def _money_columns(trace: Trace, billed: Billed, cost_musd: int | None) -> dict[str, Any]:
-    """Settled or refunded, nothing stays reserved; else all of it does."""
-    priced = trace.reserved_musd is not None
-    if billed == "no":
-        return {"cost_musd": None, "reserved_musd": 0 if priced else None}
-    if billed == "yes" and cost_musd is not None:
-        return {"cost_musd": cost_musd, "reserved_musd": 0 if priced else None}
-    return {"cost_musd": None}
 
 
 def _host_of(outcome: Outcome) -> str | None:
@@ -183,7 +182,7 @@ def _is_paid_already(entry: Entry, answer: Answer) -> bool:
         gateway_task_id=outcome.task_id or entry.trace.gateway_task_id,
         completion_id=outcome.completion_id,
     )
-    return any(_is_same_sale(trace, sale, answer.key_ttl_s) for trace in entry.others if _has_result(trace))
+    return any(is_same_sale(trace, sale, answer.key_ttl_s) for trace in entry.others if _has_result(trace))
 
 
 def _refund_same_sale(conn: Batch, entry: Entry, key_ttl_s: float | None) -> None:
@@ -196,21 +195,9 @@ def _refund_same_sale(conn: Batch, entry: Entry, key_ttl_s: float | None) -> Non
     if sale.billed == "no":
         key_ttl_s = None
     for trace in entry.others:
-        if trace.state == "unknown" and _is_same_sale(trace, sale, key_ttl_s):
+        if trace.state == "unknown" and not is_charged(trace) and is_same_sale(trace, sale, key_ttl_s):
             rival = replace(entry, trace=trace)
-            entry = change(
-                conn, rival, {"billed": "no", **_money_columns(trace, "no", None)}, keep_claim=True
-            )
-
-
-def _is_same_sale(trace: Trace, sale: Trace, key_ttl_s: float | None) -> bool:
-    """One key, and the same job by its name or by what the gateway says of its keys."""
-    if trace.idempotency_key != sale.idempotency_key:
-        return False
-    jobs = {sale.gateway_task_id, sale.completion_id} - {None}
-    apart_s = abs((sale.sent_at - trace.sent_at).total_seconds())
-    is_remembered = key_ttl_s is not None and apart_s < key_ttl_s
-    return is_remembered or bool({trace.gateway_task_id, trace.completion_id} & jobs)
+            entry = change(conn, rival, {"billed": "no", **money_columns(trace, "no", None)}, keep_claim=True)
 
 
 def _erase_when_done(conn: Batch, entry: Entry) -> None:

@@ -42,8 +42,11 @@ class Trace:
     kind: str | None
     retry: str | None
     billed: Billed | None
+    price_musd: int | None
+    """The worst case it was reserved under."""
     reserved_musd: int | None
     cost_musd: int | None
+    cost_source: str | None
     gateway_task_id: str | None
     status_url: str | None
     completion_id: str | None
@@ -84,10 +87,14 @@ class Money:
 
 
 def money_of(trace: Trace) -> Money:
-    """Where the attempt's money is."""
+    """Where the attempt's money is.
+
+    A job that was acknowledged is paid for: rows that waited for its refund would wait for ever where
+    nobody asks for it any more.
+    """
     settled = trace.cost_musd or 0
     reserved = trace.reserved_musd or 0
-    if trace.state in ("intent", "answered"):
+    if trace.state == "intent":
         return Money(settled, reserved, 0)
     return Money(settled, 0, reserved)
 
@@ -123,7 +130,9 @@ def is_success(trace: Trace) -> bool:
 
 
 def is_refunded(trace: Trace) -> bool:
-    """Surely unbilled, and worth another POST."""
+    """Surely unbilled, and worth another POST: by its answer, by a bill, or as one sale with another POST."""
+    if trace.state == "unknown":
+        return trace.billed == "no"
     if trace.state != "settled" or trace.billed != "no":
         return False
     return trace.status == "planned" or trace.retry in RETRYABLE
@@ -148,7 +157,7 @@ def _obstacle(sent: Sequence[Trace], allow: Set[Allowance]) -> Reason | None:
         return None
     last = lasting[-1]
     if last.state == "unknown":
-        return None if "unknown" in allow or last.billed == "no" else "unknown"
+        return None if "unknown" in allow else "unknown"
     if (last.status == "failed" and last.billed == "no") or last.status == "refused":
         return "final"
     return None if "failed_billed" in allow else "failed_billed"
@@ -203,11 +212,12 @@ def purchase_key(ledger_id: str, gateway: str, fingerprint: str, num_answers: in
 def open_key(attempts: Sequence[Trace]) -> Trace | None:
     """The attempt whose key the next POST must carry: its fate is not known.
 
-    A refund that came after it says nothing about it, so the key stays.
+    A refund that came after it says nothing about it, so the key stays; any other answer under it ends it.
     """
+    ended = {trace.idempotency_key for trace in attempts if is_definite(trace) and not is_refunded(trace)}
     for trace in reversed(attempts):
         if trace.state in ("unknown", "intent") and not is_definite(trace):
-            return trace
+            return None if trace.idempotency_key in ended else trace
         if is_definite(trace) and not is_refunded(trace):
             return None
     return None

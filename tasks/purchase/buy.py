@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import httpx
+from reelsweep.prompts.errors import TroubleError
 from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.gateway.client import BodyReader, Exchange, cut_outcome, post
 from reelsweep.tasks.gateway.fold import Reader
@@ -56,7 +57,7 @@ async def buy(
     if exchange.answered:
         context.heard()
     if not exchange.sent:
-        return await _never_left(context, claim, outcome, sent_at)
+        return await _never_left(context, claim, outcome, sent_at, withheld=exchange.withheld)
     if claim.is_replay and context.profile.key_ttl_s is not None and outcome.http_status == 409:
         return await _still_running(spec, context, claim, outcome)
     if outcome.retry == "backoff" and outcome.billed == "no":
@@ -83,12 +84,7 @@ async def _post(
         first = datetime.now(UTC) if reader.num_events and not seen_events else None
         seen_events = seen_events or first is not None
         if first is not None or reader.task_id or reader.status_url:
-            await context.ledger.note(
-                claim.attempt_id,
-                task_id=hide_text(reader.task_id, context.key),
-                status_url=hide_text(reader.status_url, context.key),
-                first_event_at=first,
-            )
+            await _note(context, claim, reader, first)
 
     def make_reader(response: httpx.Response) -> BodyReader:
         return Reader(
@@ -109,8 +105,24 @@ async def _post(
         exchange,
         make_reader,
         on_seen,
+        may_leave=lambda: context.ledger.lease_held(context.run_id),
         stream_s=context.policy.times.stream_s,
     )
+
+
+async def _note(
+    context: RunContext, claim: Claim, reader: BodyReader, first_event_at: datetime | None
+) -> None:
+    """Keep what is seen. A ledger that cannot take it ends the run, but costs no stream that is paid for."""
+    try:
+        await context.ledger.note(
+            claim.attempt_id,
+            task_id=hide_text(reader.task_id, context.key),
+            status_url=hide_text(reader.status_url, context.key),
+            first_event_at=first_event_at,
+        )
+    except TroubleError as error:
+        context.trouble(error)
 
 
 async def _still_running(spec: GenerationSpec, context: RunContext, claim: Claim, outcome: Outcome) -> Bought:
@@ -129,11 +141,18 @@ async def _interrupted(spec: GenerationSpec, context: RunContext, claim: Claim, 
     await cut_short(spec, context, claim.attempt_id, cut_outcome(exchange, "client"), exchange.tape)
 
 
-async def _never_left(context: RunContext, claim: Claim, outcome: Outcome, sent_at: float) -> Bought:
-    """No connection ever stood: refunded; sent again after a shared cool-down, or the run stops."""
+async def _never_left(
+    context: RunContext, claim: Claim, outcome: Outcome, sent_at: float, *, withheld: bool
+) -> Bought:
+    """Nothing left: refunded; sent again after a shared cool-down, or the run stops.
+
+    Where the lease ran out on the way, the next claim renews it or says that another run took over.
+    """
     context.uncount_post()
     await context.ledger.withdraw(claim.attempt_id, outcome.error_message or "the request never began")
     end = end_of_outcome("planned", outcome)
+    if withheld:
+        return Bought(end=end, again=True)
     if outcome.retry == "none":
         return Bought(end=end)
     if context.unreachable() or (outcome.error_type == "tls" and not context.answered):

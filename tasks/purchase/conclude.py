@@ -112,6 +112,7 @@ def _answer(
         billed=outcome.billed,
         cost_musd=cost_musd,
         cost_source=None if cost_musd is None else "price",
+        worst_musd=None if context.price is None else context.price.max_musd(spec),
         transcript=None if tape is None else _keep_transcript(context, attempt_id, tape),
         key_ttl_s=context.profile.key_ttl_s,
     )

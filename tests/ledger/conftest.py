@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,7 @@ from reelsweep.tasks.ledger.records import (
     ResultRecord,
     RunRecord,
 )
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 GATEWAY = "https://gateway.example.com/v1"
 URL = "https://files.example.com/a.mp4?signature=secret"
@@ -72,15 +72,19 @@ class Database:
         return ledger
 
     def sql(self, statement: str, **values: Any) -> list[Any]:
-        """Rows of a statement, committed; in a thread, since a test may run in a loop."""
-        with ThreadPoolExecutor(1) as thread:
-            return thread.submit(self._sql, statement, values).result()
+        """Rows of a statement, committed."""
+        return self.apply(lambda conn: _rows(conn.execute(text(statement), values)))
 
-    def _sql(self, statement: str, values: dict[str, Any]) -> list[Any]:
+    def apply(self, call: Callable[[Connection], Any]) -> Any:
+        """What a call in a transaction of its own gives; in a thread, since a test may run in a loop."""
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(self._apply, call).result()
+
+    def _apply(self, call: Callable[[Connection], Any]) -> Any:
         link = open_link(parse_place(self.url), "write")
         try:
             link.begin()
-            result = link.apply(lambda conn: _rows(conn.execute(text(statement), values)))
+            result = link.apply(call)
             link.commit()
         finally:
             link.close()

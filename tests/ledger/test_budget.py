@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from reelsweep.tasks.gateway.outcome import Outcome
 from reelsweep.tasks.ledger.budget import day_of, slot_of
-from reelsweep.tasks.ledger.records import Claim, Declined
+from reelsweep.tasks.ledger.records import Answer, Claim, Declined
 
 
 async def _claim_all(ledger: Any, make: Any, numbers: range, run_id: str = "run") -> list[Claim | Declined]:
@@ -43,6 +44,21 @@ async def test_rows_wait_while_refunds_may_come(database: Any, make: Any) -> Non
     skipped = await ledger.claim(make.gateway, make.request(2))
     assert isinstance(skipped, Declined)
     assert skipped.reason == "skipped_budget"
+
+
+async def test_no_row_waits_for_a_job_that_nobody_asks_for(database: Any, make: Any) -> None:
+    """A job that was acknowledged and given up is paid for: it makes no room, so the next row is skipped."""
+    ledger = await make.start(database.open())
+    await ledger.set_budget(100)
+    claim = await make.buy(ledger, 0)
+    outcome = Outcome(status="submitted", billed="yes", task_id="job")
+    submitted = Answer(outcome=outcome, manifest_status="in_progress", billed="yes", cost_musd=None)
+    await ledger.answer(claim.attempt_id, submitted)
+    declined = await ledger.claim(make.gateway, make.request(1))
+    assert isinstance(declined, Declined)
+    assert declined.reason == "skipped_budget"
+    await ledger.answer(claim.attempt_id, make.throttled())
+    await make.buy(ledger, 1)
 
 
 async def test_what_a_purchase_saves_can_be_spent(database: Any, make: Any) -> None:

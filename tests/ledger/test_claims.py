@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+import threading
+from datetime import UTC, timedelta
 from typing import Any
 
 import pytest
 from reelsweep.prompts.errors import SettingsError
 from reelsweep.tasks.gateway.outcome import Outcome
+from reelsweep.tasks.ledger.budget import Caps
+from reelsweep.tasks.ledger.claims import Wish, claim
 from reelsweep.tasks.ledger.records import Answer, Claim, Declined
 
 
@@ -65,6 +68,19 @@ async def test_what_was_answered_cannot_be_withdrawn(database: Any, make: Any) -
         await ledger.withdraw(claim.attempt_id, "too late")
 
 
+async def test_what_was_surely_never_sent_costs_nothing_whatever_a_bill_says(
+    database: Any, make: Any
+) -> None:
+    """A line that was laid to the wrong POST of its key leaves the sums with the withdrawal."""
+    ledger = await make.start(database.open())
+    claim = await make.buy(ledger)
+    await ledger.cut("run")
+    await ledger.decide(claim.attempt_id, billed="yes", cost_musd=90)
+    await ledger.withdraw(claim.attempt_id, "never sent")
+    assert (await ledger.spend()).used_musd == 0
+    assert (await ledger.tally("out")).cost_musd == 0
+
+
 async def test_a_cancelled_callers_claim_is_withdrawn(database: Any, make: Any) -> None:
     """Nobody hears of the claim, so nothing was sent: the money comes back by itself."""
     ledger = await make.start(database.open())
@@ -77,6 +93,35 @@ async def test_a_cancelled_callers_claim_is_withdrawn(database: Any, make: Any) 
     states = [row.state for row in database.sql("SELECT state FROM attempts ORDER BY attempt_id")]
     assert states == ["withdrawn", "intent"]
     assert (await make.standing(ledger)).next_step == "buy"
+
+
+@pytest.mark.parametrize("resold", [False, True])
+async def test_a_claim_nobody_heard_of_is_not_granted_to_the_dead(
+    database: Any, make: Any, resold: bool
+) -> None:
+    """Its commit's answer was lost, and by the time it is applied again another run has taken over."""
+    ledger, other = await make.start(database.open()), database.open()
+    wish = Wish(
+        attempt_id="a",
+        ledger_id=ledger.ledger_id,
+        gateway=make.gateway,
+        request=make.request(),
+        caps=Caps(zone=UTC),
+        now=database.clock.now,
+        uptime_s=database.clock.uptime_s,
+    )
+    claims = [database.apply(lambda conn: claim(conn, wish)) for _ in range(2)]
+    assert isinstance(claims[0], Claim)
+    assert claims[0] == claims[1]
+    database.expire("run")
+    await other.start_run(make.run("other"))
+    if resold:
+        await make.buy(other, run_id="other", allow=frozenset({"unknown"}))
+    declined = database.apply(lambda conn: claim(conn, wish))
+    assert isinstance(declined, Declined)
+    assert (declined.reason, declined.standing.num_purchases) == ("lease_lost", int(resold))
+    assert (await ledger.attempt("a")).state == "withdrawn"
+    assert (await ledger.spend()).used_musd == (100 if resold else 0)
 
 
 async def test_an_unknown_row_is_held_until_resubmission_is_allowed(database: Any, make: Any) -> None:
@@ -277,6 +322,31 @@ async def test_a_key_that_may_be_forgotten_is_not_asked_again(
     declined = await ledger.claim(make.gateway, make.request(**other))
     assert isinstance(declined, Declined)
     assert declined.reason == "unknown"
+
+
+async def test_a_key_that_is_forgotten_while_its_claim_waits_is_not_asked_again(
+    database: Any, make: Any
+) -> None:
+    """Another process may hold the ledger for up to a minute: the key's age is that of the written claim."""
+    ledger = await make.start(database.open())
+    await ledger.answer((await make.buy(ledger)).attempt_id, make.cut())
+    database.clock.pass_time(29)
+    held, released = threading.Event(), threading.Event()
+
+    def hold(conn: Any) -> None:
+        held.set()
+        released.wait()
+
+    holding = asyncio.create_task(asyncio.to_thread(database.apply, hold))
+    await asyncio.to_thread(held.wait)
+    claiming = asyncio.create_task(ledger.claim(make.gateway, make.request(key_ttl_s=30)))
+    await asyncio.sleep(0)
+    database.clock.pass_time(2)
+    released.set()
+    declined = await claiming
+    assert isinstance(declined, Declined)
+    assert declined.reason == "unknown"
+    await holding
 
 
 async def test_a_keys_time_counts_from_its_first_post(database: Any, make: Any) -> None:

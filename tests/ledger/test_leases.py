@@ -128,6 +128,27 @@ async def test_a_run_taken_for_dead_sends_nothing_more(database: Any, make: Any)
     assert (await make.standing(other)).next_step == "wait"
 
 
+async def test_a_lease_that_is_over_by_the_ledgers_clock_grants_nothing(database: Any, make: Any) -> None:
+    """Nobody has noticed yet, the owner thinks that it holds it: anybody may take its rows from now on."""
+    ledger = await make.start(database.open())
+    database.expire("run")
+    assert ledger.lease_held("run")
+    declined = await ledger.claim(make.gateway, make.request())
+    assert isinstance(declined, Declined)
+    assert declined.reason == "lease_lost"
+
+
+async def test_a_run_proved_dead_knows_it_from_its_next_claim(database: Any, make: Any) -> None:
+    """Its lock was lost with a connection, its lease is young: earlier claims send nothing either."""
+    ledger = await make.start(database.open())
+    await make.buy(ledger)
+    database.sql("UPDATE runs SET state = 'dead'")
+    declined = await ledger.claim(make.gateway, make.request(1))
+    assert isinstance(declined, Declined)
+    assert declined.reason == "lease_lost"
+    assert not ledger.lease_held("run")
+
+
 @pytest.mark.parametrize("days", [-400, 400])
 async def test_a_wall_clock_that_jumps_kills_nobody(sqlite: Any, make: Any, days: int) -> None:
     """Leases count the time the machine has run, so that setting the clock takes nobody's rows away."""
@@ -153,7 +174,11 @@ async def test_a_run_before_a_reboot_is_dead(sqlite: Any, make: Any) -> None:
     first = await make.start(sqlite.open())
     await make.buy(first)
     first.close()
-    sqlite.sql("UPDATE runs SET boot_id = 'earlier', lease_until = 1e12")
+    (lock,) = _lock_files(sqlite)
+    lock.unlink()  # nothing but the machine's start tells
+    sqlite.sql("UPDATE runs SET lease_until = 1e12")
+    assert await sqlite.open().bury_dead() == 0
+    sqlite.sql("UPDATE runs SET boot_id = 'earlier'")
     assert await sqlite.open().bury_dead() == 1
 
 

@@ -59,6 +59,18 @@ async def test_a_live_runs_work_is_nobody_elses(database: Any, make: Any) -> Non
     assert (await make.standing(ledger)).next_step == "none"
 
 
+async def test_a_dead_run_takes_over_nothing(database: Any, make: Any) -> None:
+    """What it once had is another's to fetch, though nobody has begun."""
+    ledger = await make.start(database.open())
+    claim = await make.buy(ledger)
+    await ledger.answer(claim.attempt_id, make.success())
+    database.expire("run")
+    other = database.open()
+    await other.start_run(make.run("other"))
+    assert await ledger.adopt(claim.attempt_id, "run") is False
+    assert await other.adopt(claim.attempt_id, "other") is True
+
+
 async def test_a_failed_download_keeps_its_address(database: Any, make: Any) -> None:
     """`failed_to_download` is paid for: it is fetched again, and bought again only when asked for."""
     ledger = await make.start(database.open())
@@ -185,6 +197,22 @@ async def test_one_job_given_twice_for_one_key_is_one_sale(database: Any, make: 
     assert (await make.standing(ledger)).num_purchases == 1
 
 
+async def test_of_two_results_stored_one_is_the_success(database: Any, make: Any) -> None:
+    """Two fetches of one row that were under way at once: the second is surplus, and both are paid for."""
+    ledger = await make.start(database.open())
+    first = await make.buy(ledger)
+    await ledger.answer(first.attempt_id, make.success())
+    await ledger.settle(first.attempt_id, [make.stored(status="failed_to_download")], "failed_to_download")
+    second = await make.buy(ledger, allow=frozenset({"failed_billed"}))
+    await ledger.answer(second.attempt_id, make.success())
+    for claim in (second, first):
+        await ledger.settle(claim.attempt_id, [make.stored()], "success")
+    states = [(await ledger.attempt(claim.attempt_id)).state for claim in (second, first)]
+    assert sorted(states) == ["settled", "surplus"]
+    assert (await ledger.spend()).settled_musd == 160
+    assert (await make.standing(ledger)).status == "success"
+
+
 async def test_a_success_is_never_taken_back(database: Any, make: Any) -> None:
     """Whatever is said about a settled success afterwards, it stays, and its file with it."""
     ledger = await make.start(database.open())
@@ -200,6 +228,99 @@ async def test_a_success_is_never_taken_back(database: Any, make: Any) -> None:
     assert (attempt.state, attempt.kind, attempt.results[0].sha256) == ("settled", "succeeded", "ab")
     assert (await make.standing(ledger)).status == "success"
     assert (await ledger.spend()).settled_musd == 80
+
+
+@pytest.mark.parametrize("late", ["cut", "refused", "no_video", "throttled"])
+async def test_a_result_stays_until_it_is_settled(database: Any, make: Any, late: str) -> None:
+    """A stalled run's stream breaks after another run was told the result: address and cost are kept."""
+    ledger = await make.start(database.open())
+    claim = await make.buy(ledger)
+    await ledger.answer(claim.attempt_id, make.success())
+    await ledger.answer(claim.attempt_id, getattr(make, late)())
+    assert (await make.standing(ledger)).next_step == "wait"
+    assert await _address(database, claim) == make.url
+    assert (await ledger.spend()).used_musd == (await ledger.spend()).settled_musd == 80
+
+
+@pytest.mark.parametrize(
+    ("first", "money"), [("refused", (0, 100)), ("no_video", (80, 0)), ("rejected", (0, 0))]
+)
+async def test_a_cut_takes_back_no_definite_answer(
+    database: Any, make: Any, first: str, money: tuple[int, int]
+) -> None:
+    """An end that nobody saw says nothing against one that somebody was told."""
+    ledger = await make.start(database.open())
+    claim = await make.buy(ledger)
+    await ledger.answer(claim.attempt_id, getattr(make, first)())
+    before = await make.standing(ledger)
+    await ledger.answer(claim.attempt_id, make.cut())
+    assert await make.standing(ledger) == before
+    spend = await ledger.spend()
+    assert (spend.settled_musd, spend.held_musd) == money
+
+
+async def test_a_job_that_is_lost_after_it_was_submitted_is_unknown(database: Any, make: Any) -> None:
+    """An acknowledgement is no end: when nobody knows the job any more, its money stays reserved."""
+    ledger = await make.start(database.open())
+    claim = await make.buy(ledger)
+    outcome = Outcome(status="submitted", billed="yes", task_id="job")
+    submitted = Answer(outcome=outcome, manifest_status="in_progress", billed="yes", cost_musd=None)
+    await ledger.answer(claim.attempt_id, submitted)
+    await ledger.answer(claim.attempt_id, make.cut())
+    assert (await make.standing(ledger)).status == "unknown"
+    assert (await ledger.spend()).held_musd == 100
+
+
+@pytest.mark.parametrize(("cost", "worst", "settled"), [(300, 300, 100), (150, 300, 50), (10, 20, 50)])
+async def test_an_old_post_costs_what_was_asked_when_it_left(
+    database: Any, make: Any, cost: int, worst: int, settled: int
+) -> None:
+    """A run with another price that hears of an earlier one's purchase settles no more than was reserved."""
+    ledger = await make.start(database.open())
+    await ledger.set_budget(100)
+    claim = await make.buy(ledger)
+    await ledger.cut("run")
+    await ledger.answer(claim.attempt_id, replace(make.success(cost_musd=cost), worst_musd=worst))
+    spend = await ledger.spend()
+    assert (spend.settled_musd, spend.used_musd) == (settled, settled)
+
+
+@pytest.mark.parametrize("late", ["success", "cut", "refused", "rejected", "throttled"])
+async def test_what_a_bill_charged_stands(database: Any, make: Any, late: str) -> None:
+    """Whatever is heard of an attempt after its bill, the bill says what it cost."""
+    ledger = await make.start(database.open())
+    claim = await make.buy(ledger)
+    await ledger.cut("run")
+    await ledger.decide(claim.attempt_id, billed="yes", cost_musd=90)
+    await ledger.answer(claim.attempt_id, getattr(make, late)())
+    attempt = await ledger.attempt(claim.attempt_id)
+    assert (attempt.billed, attempt.cost_musd, attempt.cost_source) == ("yes", 90, "bill")
+    assert (await ledger.spend()).used_musd == 90
+
+
+async def test_what_a_bill_charged_is_not_given_back_by_a_replay(database: Any, make: Any) -> None:
+    """A second POST under the key may be the same sale, but not one that the bill has not charged."""
+    ledger = await make.start(database.open())
+    first = await make.buy(ledger)
+    await ledger.answer(first.attempt_id, make.cut())
+    await ledger.decide(first.attempt_id, billed="yes", cost_musd=90)
+    again = await make.buy(ledger, key_ttl_s=60)
+    await ledger.answer(again.attempt_id, replace(make.success(), key_ttl_s=60))
+    await ledger.answer(first.attempt_id, replace(make.success(), key_ttl_s=60))
+    attempt = await ledger.attempt(first.attempt_id)
+    assert (attempt.state, attempt.billed, attempt.cost_musd) == ("surplus", "yes", 90)
+
+
+async def test_a_maybe_takes_no_refund_back(database: Any, make: Any) -> None:
+    """What a replay's answer gave back stays given back when the first POST's stream breaks later."""
+    ledger = await make.start(database.open())
+    first = await make.buy(ledger)
+    await ledger.cut("run")
+    again = await make.buy(ledger, key_ttl_s=60)
+    await ledger.answer(again.attempt_id, replace(make.no_video(), key_ttl_s=60))
+    await ledger.answer(first.attempt_id, make.cut())
+    assert (await make.standing(ledger)).num_purchases == 1
+    assert (await ledger.spend()).used_musd == 80
 
 
 async def test_twice_comes_to_the_same(database: Any, make: Any) -> None:
@@ -228,7 +349,7 @@ async def test_a_submitted_job_is_asked_for_not_bought(database: Any, make: Any)
     outcome = Outcome(status="submitted", retry="poll_status_url", billed="yes", task_id="job")
     submitted = Answer(outcome=outcome, manifest_status="in_progress", billed="yes", cost_musd=None)
     await ledger.answer(claim.attempt_id, submitted)
-    assert (await ledger.spend()).open_musd == 100
+    assert (await ledger.spend()).held_musd == 100
     await ledger.end_run("run", exit_code=1, summary={})
     standing = await make.standing(ledger)
     assert (standing.status, standing.next_step) == ("in_progress", "recover")
@@ -336,6 +457,20 @@ async def test_posts_under_one_key_are_one_sale_while_the_gateway_remembers_it(
     assert (await ledger.spend()).used_musd == used
 
 
+async def test_two_jobs_under_one_key_are_two_sales(database: Any, make: Any) -> None:
+    """Whatever a profile says of its keys: where the gateway names two jobs, it has sold twice."""
+    ledger = await make.start(database.open())
+    first = await make.buy(ledger)
+    await ledger.note(first.attempt_id, task_id="job-1")
+    await ledger.answer(first.attempt_id, make.cut())
+    again = await make.buy(ledger, key_ttl_s=60)
+    await ledger.answer(again.attempt_id, replace(make.success(task_id="job-2"), key_ttl_s=60))
+    assert (await ledger.spend()).used_musd == 180
+    await ledger.answer(first.attempt_id, replace(make.success(task_id="job-1"), key_ttl_s=60))
+    assert (await ledger.attempt(first.attempt_id)).state == "surplus"
+    assert (await ledger.spend()).settled_musd == 160
+
+
 async def test_a_replayed_failure_ends_the_first_post_too(database: Any, make: Any) -> None:
     """What the gateway says again under the key is its answer to both: nothing is held, nothing bought."""
     ledger = await make.start(database.open())
@@ -346,6 +481,25 @@ async def test_a_replayed_failure_ends_the_first_post_too(database: Any, make: A
     standing = await make.standing(ledger)
     assert (standing.status, standing.next_step, standing.num_purchases) == ("failed", "none", 1)
     assert (await ledger.spend()).used_musd == 80
+
+
+@pytest.mark.parametrize(("end", "reason"), [("no_video", "failed_billed"), ("refused", "final")])
+async def test_the_first_posts_end_is_the_rows_end_whatever_was_asked_since(
+    database: Any, make: Any, end: str, reason: str
+) -> None:
+    """The replay was cut, then the first POST was answered: one sale, over, not bought again by itself."""
+    ledger = await make.start(database.open())
+    first = await make.buy(ledger)
+    await ledger.cut("run")
+    again = await make.buy(ledger, key_ttl_s=60)
+    await ledger.answer(again.attempt_id, make.cut())
+    await ledger.answer(first.attempt_id, replace(getattr(make, end)(), key_ttl_s=60))
+    assert (await make.standing(ledger)).next_step == "none"
+    declined = await ledger.claim(make.gateway, make.request(key_ttl_s=60, max_purchases=9))
+    assert declined.reason == reason
+    if reason == "failed_billed":
+        third = await make.buy(ledger, allow=frozenset({"failed_billed"}))
+        assert third.idempotency_key != first.idempotency_key
 
 
 async def test_an_answer_that_sold_nothing_says_nothing_of_the_first_post(database: Any, make: Any) -> None:

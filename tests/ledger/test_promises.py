@@ -28,7 +28,7 @@ from hypothesis.stateful import (
 from reelsweep.tasks.ledger.records import Claim
 from reelsweep.tasks.ledger.standing import Trace, derive
 
-_PRICE, _CAP, _GENERATIONS, _PURCHASES = 100, 650, 2, 3
+_PRICE, _CAP, _GENERATIONS, _PURCHASES = 100, 350, 2, 3
 _NUMBERS = st.integers(0, _GENERATIONS - 1)
 _OWNERS = st.integers(0, 1)
 _NOTHING: frozenset[str] = frozenset()
@@ -52,11 +52,18 @@ class Post:
     sent: bool = False
     billed: str | None = None
     cost: int = 0
+    charged: bool = False
+    """A bill has named it."""
 
     @property
     def maybe_paid(self) -> bool:
         """Whether money may have been spent on it."""
         return self.state != "withdrawn" and self.billed != "no"
+
+    @property
+    def refunded(self) -> bool:
+        """Surely unbilled, and by no answer that ends the row."""
+        return self.billed == "no" and self.state in ("unknown", "cut", "throttled")
 
     @property
     def used(self) -> int:
@@ -73,6 +80,8 @@ class Owner:
     ledger: Any
     run_id: str
     dead: bool = False
+    slept: bool = False
+    """Longer than its lease."""
 
 
 class Promises(RuleBasedStateMachine):
@@ -101,8 +110,9 @@ class Promises(RuleBasedStateMachine):
             self._start(owner)
 
     def _start(self, owner: Owner) -> None:
-        owner.run_id, owner.dead = next(self.run_ids), False
+        owner.run_id, owner.dead, owner.slept = next(self.run_ids), False, False
         self.do(owner.ledger.set_budget(_CAP))
+        self._bury_sleepers()
         self.do(owner.ledger.start_run(self.make.run(owner.run_id)))
 
     def _of(self, number: int) -> list[Post]:
@@ -114,6 +124,9 @@ class Promises(RuleBasedStateMachine):
     def _unanswered(self) -> list[Post]:
         return [post for post in self.posts if post.state in ("open", "unknown", "cut") and post.sent]
 
+    def _doubtful(self) -> list[Post]:
+        return [post for post in self.posts if post.billed == "maybe" and post.state != "withdrawn"]
+
     def _unfetched(self) -> list[Post]:
         return [post for post in self.posts if post.state in ("answered", "expired")]
 
@@ -124,6 +137,7 @@ class Promises(RuleBasedStateMachine):
         wish = self.make.request(
             number, run_id=owner.run_id, allow=allow, price_max_musd=_PRICE, max_purchases=_PURCHASES
         )
+        self._wake(owner)
         expected = self._expected(owner, number, allow)
         got = self.do(owner.ledger.claim(self.make.gateway, wish))
         assert (None if isinstance(got, Claim) else got.reason) == expected
@@ -136,7 +150,7 @@ class Promises(RuleBasedStateMachine):
             return "lease_lost"
         posts = self._of(number)
         states = {post.state for post in posts}
-        lasting = [post for post in posts if post.billed != "no" and post.state != "surplus"]
+        lasting = [post for post in posts if post.state != "surplus" and not post.refunded]
         if number in self.won:
             return "final"
         if states & {"open", "answered"}:
@@ -161,11 +175,15 @@ class Promises(RuleBasedStateMachine):
     def _check_key(self, number: int, claim: Claim) -> None:
         """An unknown fate keeps its key; any other earlier POST had another one."""
         posts = self._of(number)
-        lasting = [post for post in posts if post.billed != "no" and post.state != "surplus"]
-        if lasting and lasting[-1].state in ("unknown", "cut"):
-            assert claim.idempotency_key == lasting[-1].key
+        asked = [post for post in posts if post.state != "throttled"]
+        if asked and asked[-1].state in ("unknown", "cut") and not self._ended(posts, asked[-1].key):
+            assert claim.idempotency_key == asked[-1].key
         else:
             assert claim.idempotency_key not in {post.key for post in posts}
+
+    def _ended(self, posts: list[Post], key: str) -> bool:
+        """Whether a definite answer came under a key."""
+        return any(post.key == key and post.state not in ("unknown", "cut", "throttled") for post in posts)
 
     @precondition(lambda self: self._unsent("open", "unknown"))
     @rule(pick=_PICK)
@@ -181,8 +199,9 @@ class Promises(RuleBasedStateMachine):
         """The POST leaves, if the owner still holds its lease."""
         post = pick.choice(self._unsent("open"))
         owner = next((o for o in self.owners if o.run_id == post.run_id), None)
-        if owner is not None and not owner.dead and owner.ledger.lease_held(owner.run_id):
-            post.sent = True
+        if owner is not None and owner.ledger.lease_held(owner.run_id):
+            assert not owner.slept
+            post.sent = not owner.dead
 
     @rule(who=_OWNERS, number=_NUMBERS, allow=_ALLOW, kind=_ANSWERS)
     def buy(self, who: int, number: int, allow: frozenset[str], kind: str) -> None:
@@ -202,17 +221,32 @@ class Promises(RuleBasedStateMachine):
     @precondition(lambda self: self._over())
     @rule(who=_OWNERS, kind=_ANSWERS, pick=_PICK)
     def answer_again(self, who: int, kind: str, pick: Any) -> None:
-        """What is said about a stored or surplus result afterwards changes nothing."""
+        """What is said about a result afterwards changes nothing, nor does a cut after a definite answer."""
         post = pick.choice(self._over())
-        self.do(self.owners[who].ledger.answer(post.attempt_id, getattr(self.make, kind)()))
+        late = kind if post.state in ("won", "surplus") or kind != "success" else "cut"
+        late = late if post.state not in ("refused", "no_video", "throttled", "invalid") else "cut"
+        self.do(self.owners[who].ledger.answer(post.attempt_id, getattr(self.make, late)()))
 
     def _over(self) -> list[Post]:
-        return [post for post in self.posts if post.state in ("won", "surplus")]
+        open_states = ("open", "unknown", "cut", "withdrawn")
+        return [post for post in self.posts if post.state not in open_states]
+
+    @precondition(lambda self: self._doubtful())
+    @rule(billed=st.sampled_from(["yes", "no"]), pick=_PICK)
+    def bill(self, billed: str, pick: Any) -> None:
+        """A provider's bill says what was charged of what was maybe billed; no later word undoes a charge."""
+        post = pick.choice(self._doubtful())
+        cost = 90 if billed == "yes" else None
+        self.do(self.owners[0].ledger.decide(post.attempt_id, billed=billed, cost_musd=cost))
+        post.billed, post.cost, post.charged = billed, cost or 0, billed == "yes"
 
     def _answer(self, who: int, post: Post, kind: str) -> None:
+        if post.billed == "no" and _BILLED[kind] == "yes":
+            kind = "cut"  # a bill tells the truth
         answer = getattr(self.make, kind)()
         self.do(self.owners[who].ledger.answer(post.attempt_id, answer))
-        post.billed, post.cost = _BILLED[kind], answer.cost_musd or 0
+        if not post.charged and not (post.billed == "no" and _BILLED[kind] == "maybe"):
+            post.billed, post.cost = _BILLED[kind], answer.cost_musd or 0
         post.state = kind if kind != "success" else self._place_of_success(post)
 
     def _place_of_success(self, post: Post) -> str:
@@ -255,9 +289,30 @@ class Promises(RuleBasedStateMachine):
         owner, other = self.owners[who], self.owners[1 - who]
         self.database.expire(owner.run_id)
         self.do(other.ledger.bury_dead())
+        self._bury_sleepers()
         if not owner.dead:
             owner.dead = True
             self._cut(owner.run_id)
+
+    @rule()
+    def sleep(self) -> None:
+        """The machine sleeps longer than a lease: who claims first goes on, and takes the other for dead."""
+        self.database.clock.pass_time(61)
+        for owner in self.owners:
+            self.database.expire(owner.run_id)
+            owner.slept = True
+
+    def _wake(self, owner: Owner) -> None:
+        """The owner renews its lease, if nobody has missed it."""
+        if owner.slept and not owner.dead:
+            owner.slept = False
+            self._bury_sleepers()
+
+    def _bury_sleepers(self) -> None:
+        for owner in self.owners:
+            if owner.slept and not owner.dead:
+                owner.dead = True
+                self._cut(owner.run_id)
 
     @rule(who=_OWNERS)
     def go_on(self, who: int) -> None:

@@ -1,0 +1,237 @@
+"""One claimed POST, over a real socket and a real ledger, when the machine fails under it."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from reelsweep.prompts.pricing import Price
+from reelsweep.prompts.request import GenerationSpec
+from reelsweep.tasks.artifacts.door import Door
+from reelsweep.tasks.artifacts.probe import Prober
+from reelsweep.tasks.artifacts.store import Store
+from reelsweep.tasks.gateway.outcome import Choice, Outcome
+from reelsweep.tasks.gateway.profiles import Profile
+from reelsweep.tasks.ledger.leases import Times
+from reelsweep.tasks.ledger.ledger import Ledger
+from reelsweep.tasks.ledger.records import Claim, ClaimRequest, PlanRow, RunRecord
+from reelsweep.tasks.purchase.buy import Bought, buy
+from reelsweep.tasks.purchase.conclude import conclude
+from reelsweep.tasks.purchase.context import Policy, RunContext
+from reelsweep.tasks.purchase.make import make
+from reelsweep.tasks.purchase.wire import Body, build_body
+
+STILL = Times(renew_s=3_600, second_look_s=3_600)
+SPEC = GenerationSpec(
+    ordinal=0,
+    prompt_id="p",
+    row_idx=0,
+    sample_idx=0,
+    output="text",
+    model="m",
+    payload={"model": "m", "messages": [{"role": "user", "content": "a cat"}]},
+    request_fingerprint="f",
+    prompt="a cat",
+)
+ROW = PlanRow(
+    row_key="row",
+    ordinal=0,
+    prompt_id="p",
+    sample_idx=0,
+    request_fingerprint="f",
+    output="text",
+    model="m",
+    prompt="a cat",
+    messages=None,
+    seed=None,
+    n=1,
+    size_asked=None,
+    seconds_asked=None,
+    params={},
+    meta={},
+    payload="{}",
+)
+ANSWER = b"".join(
+    (
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n",
+        b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"meow"},"finish_reason":null}]}\n\n',
+        b'data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n',
+        b"data: [DONE]\n\n",
+    )
+)
+
+
+@dataclass
+class Wire:
+    """A gateway of bare sockets: what came, and for each the same answer."""
+
+    answer: bytes = ANSWER
+    heard: list[bytes] = field(default_factory=list[bytes])
+
+    async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection."""
+        if asked := await reader.read(65_536):
+            self.heard.append(asked)
+            writer.write(self.answer)
+            await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+
+@dataclass
+class Bench:
+    """A run of one row at ten cents, whose machine's running time is set by hand."""
+
+    path: Path
+    wire: Wire
+    uptime_s: float = 1_000.0
+    opened: list[Ledger] = field(default_factory=list[Ledger])
+
+    def open(self) -> Ledger:
+        """Another owner of the ledger."""
+        ledger = Ledger.open(f"sqlite:///{self.path}", uptime=lambda: self.uptime_s, times=STILL)
+        self.opened.append(ledger)
+        return ledger
+
+    def sql(self, statement: str) -> list[tuple[object, ...]]:
+        """Rows of a statement, around the ledger."""
+        with sqlite3.connect(self.path) as conn:
+            return conn.execute(statement).fetchall()
+
+    def attempts(self) -> list[tuple[object, ...]]:
+        """What the ledger holds of every POST."""
+        return self.sql("SELECT state, status, billed, reserved_musd FROM attempts ORDER BY attempt_id")
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    """The ledger's file, and a gateway that answers."""
+    made = Bench(tmp_path / "ledger.db", Wire())
+    yield made
+    for ledger in made.opened:
+        await asyncio.to_thread(ledger.close)
+
+
+@pytest.fixture
+async def context(bench: Bench, tmp_path: Path) -> AsyncIterator[RunContext]:
+    """A live run against that gateway."""
+    server = await asyncio.start_server(bench.wire.converse, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    ledger = bench.open()
+    await ledger.record_plan("out", "gateway", "plan", [ROW])
+    await ledger.start_run(_run("run"))
+    prober = Prober()
+    made = RunContext(
+        run_id="run",
+        out_id="out",
+        gateway="gateway",
+        profile=Profile(name="p", base_url=f"http://127.0.0.1:{port}/v1"),
+        key=None,
+        ledger=ledger,
+        store=Store(tmp_path),
+        prober=prober,
+        door=Door(),
+        policy=Policy(canary=0),
+        price=Price.parse("0.10"),
+    )
+    yield made
+    await made.aclose()
+    prober.close()
+    server.close()
+    await server.wait_closed()
+
+
+def _run(run_id: str) -> RunRecord:
+    return RunRecord(
+        run_id=run_id,
+        out_id="out",
+        gateway="gateway",
+        plan_hash="plan",
+        settings={},
+        code_version="1",
+        host="h",
+        pid=1,
+    )
+
+
+async def _claimed(context: RunContext) -> tuple[Claim, Body]:
+    """The right to one POST, and its bytes."""
+    body = await build_body(SPEC, context)
+    wish = ClaimRequest(
+        run_id="run", request_fingerprint="f", body_sha256=body.sha256, price_max_musd=100_000
+    )
+    claim = await context.ledger.claim("gateway", wish)
+    assert isinstance(claim, Claim)
+    assert context.count_post()
+    return claim, body
+
+
+async def _bought(context: RunContext, claim: Claim, body: Body) -> Bought:
+    async def leave_slot() -> None:
+        return
+
+    return await buy(SPEC, context, claim, body, context.clock(), leave_slot)
+
+
+async def test_a_post_leaves_while_the_lease_is_held(context: RunContext, bench: Bench) -> None:
+    """A claim, one POST, its answer settled."""
+    bought = await _bought(context, *await _claimed(context))
+    assert (bought.end.status, len(bench.wire.heard)) == ("success", 1)
+    assert bench.attempts() == [("settled", "success", "yes", 0)]
+
+
+async def test_a_claim_that_slept_sends_nothing(context: RunContext, bench: Bench) -> None:
+    """The lease ran out between claim and POST: not a byte leaves, the money is free, the row asked again."""
+    claimed = await _claimed(context)
+    bench.uptime_s += 55.0
+    bought = await _bought(context, *claimed)
+    assert bench.wire.heard == []
+    assert bought.again
+    assert bench.attempts() == [("withdrawn", "planned", "no", 0)]
+    assert context.posts == 0
+    end = await make(SPEC, context, (None, None))
+    assert (end.status, len(bench.wire.heard)) == ("success", 1)
+
+
+async def test_a_claim_that_slept_and_was_missed_ends_its_run(context: RunContext, bench: Bench) -> None:
+    """Another run has taken over meanwhile: nothing is sent, now or later, and that run's row is free."""
+    other = bench.open()
+    claimed = await _claimed(context)
+    bench.uptime_s += 61.0
+    await other.start_run(_run("other"))
+    assert bench.attempts() == [("unknown", "unknown", "maybe", 100_000)]
+    assert (await _bought(context, *claimed)).again
+    end = await make(SPEC, context, (None, None))
+    assert (end.status, end.error_type, bench.wire.heard) == ("planned", "lease_lost", [])
+    assert bench.attempts() == [("withdrawn", "planned", "no", 0)]
+
+
+async def test_another_price_changes_no_post_that_has_left(context: RunContext, bench: Bench) -> None:
+    """A run at thirty cents that hears of a purchase at ten settles ten, which is what was reserved."""
+    claim, _ = await _claimed(context)
+    context.price = Price.parse("0.30")
+    choices = (Choice(choice_idx=0, text="meow"),)
+    outcome = Outcome(status="succeeded", billed="yes", choices=choices)
+    end = await conclude(SPEC, context, claim.attempt_id, outcome)
+    assert (end.status, (await context.ledger.spend()).used_musd) == ("success", 100_000)
+
+
+async def test_a_note_that_cannot_be_kept_costs_no_stream(context: RunContext, bench: Bench) -> None:
+    """The disk fails while a paid stream runs: it is read to its end and settled, and no more is sent."""
+    claimed = await _claimed(context)
+    bench.sql(_FAIL_ON_FIRST_EVENT)
+    bought = await _bought(context, *claimed)
+    assert bought.end.status == "success"
+    assert bench.attempts() == [("settled", "success", "yes", 0)]
+    assert context.stopped is not None
+    assert context.stopped.reason == "trouble"
+
+
+_FAIL_ON_FIRST_EVENT = """
+CREATE TRIGGER failing BEFORE UPDATE OF first_event_at ON attempts
+BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END
+"""
