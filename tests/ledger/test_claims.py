@@ -12,7 +12,9 @@ from reelsweep.prompts.errors import SettingsError
 from reelsweep.tasks.gateway.outcome import Outcome
 from reelsweep.tasks.ledger.budget import Caps
 from reelsweep.tasks.ledger.claims import Wish, claim
+from reelsweep.tasks.ledger.entries import open_batch
 from reelsweep.tasks.ledger.records import Answer, Claim, Declined
+from sqlalchemy import Connection
 
 
 async def test_a_claim_is_a_durable_intent_with_its_money_reserved(database: Any, make: Any) -> None:
@@ -110,14 +112,21 @@ async def test_a_claim_nobody_heard_of_is_not_granted_to_the_dead(
         now=database.clock.now,
         uptime_s=database.clock.uptime_s,
     )
-    claims = [database.apply(lambda conn: claim(conn, wish)) for _ in range(2)]
+
+    def write(conn: Connection) -> Claim | Declined:
+        batch = open_batch(conn, [(make.gateway, "f0")])
+        written = claim(batch, wish)
+        batch.write()
+        return written
+
+    claims = [database.apply(write) for _ in range(2)]
     assert isinstance(claims[0], Claim)
     assert claims[0] == claims[1]
     database.expire("run")
     await other.start_run(make.run("other"))
     if resold:
         await make.buy(other, run_id="other", allow=frozenset({"unknown"}))
-    declined = database.apply(lambda conn: claim(conn, wish))
+    declined = database.apply(write)
     assert isinstance(declined, Declined)
     assert (declined.reason, declined.standing.num_purchases) == ("lease_lost", int(resold))
     assert (await ledger.attempt("a")).state == "withdrawn"
