@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from reelsweep.flows.commands.screen import print_json
 from reelsweep.flows.display import escape_terminal
 from reelsweep.flows.outs import open_out
 from reelsweep.flows.prepare import RUNS
+from reelsweep.prompts.errors import TroubleError
 from reelsweep.tasks.manifest.outfile import NAME
 
 
@@ -53,6 +55,8 @@ def found_outs(folder: Path) -> list[Path]:
 def status_of(out: str | Path, ledger: str | None = None) -> dict[str, Any]:
     """One OUT's numbers."""
     with open_out(out, ledger) as opened:
+        with suppress(TroubleError):  # a full disk still tells what is in it
+            asyncio.run(opened.ledger.bury_dead())
         tally = asyncio.run(opened.ledger.tally(opened.facts.out_id))
     return {
         "out": str(out),
