@@ -6,7 +6,7 @@ Nothing is asked of the gateway; a bill that cannot be read changes nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +17,9 @@ from reelsweep.prompts.delimited import read_delimited
 from reelsweep.prompts.errors import SettingsError
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.ledger.records import AttemptRecord
+
+SHOWN = 50
+"""Lines of one kind that people are shown; `--json` has all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,18 +121,27 @@ def as_lines(document: Mapping[str, Any]) -> list[str]:
         *([f"repeated   {repeated} lines are there twice, and count once"] if repeated else []),
         f"settled    {settled['billed']} billed ({_dollars(settled['cost_usd'])}),"
         f" {settled['not_billed']} not billed, {len(document['undecided'])} still open",
-        *(
-            f"only bill  row {line['row']}: {' '.join(line['keys'])[:120]} {_dollars(line['cost_usd'])}"
-            for line in document["only_in_bill"]
+        *_first(
+            "only bill ",
+            [
+                f"row {line['row']}: {' '.join(line['keys'])[:120]} {_dollars(line['cost_usd'])}"
+                for line in document["only_in_bill"]
+            ],
         ),
-        *(
-            f"only here  {attempt['attempt_id']} sent {attempt['sent_at'][:19]}, billed: {attempt['billed']}"
-            for attempt in document["only_here"]
+        *_first(
+            "only here ",
+            [
+                f"{attempt['attempt_id']} sent {attempt['sent_at'][:19]}, billed: {attempt['billed']}"
+                for attempt in document["only_here"]
+            ],
         ),
-        *(
-            f"differs    {attempt['attempt_id']}: here {attempt['billed']} {_dollars(attempt['cost_usd'])},"
-            f" bill {attempt['bill']} {_dollars(attempt['bill_usd'])}"
-            for attempt in document["differing"]
+        *_first(
+            "differs   ",
+            [
+                f"{attempt['attempt_id']}: here {attempt['billed']} {_dollars(attempt['cost_usd'])},"
+                f" bill {attempt['bill']} {_dollars(attempt['bill_usd'])}"
+                for attempt in document["differing"]
+            ],
         ),
         f"cost       {_dollars(document['cost_usd'])} in all,"
         f" {_dollars(document['cost_usd_per_success'])} a successful row,"
@@ -139,6 +151,12 @@ def as_lines(document: Mapping[str, Any]) -> list[str]:
             for kind, refusal in document["refusals"].items()
         ),
     ]
+
+
+def _first(word: str, lines: Sequence[str]) -> list[str]:
+    """What a screen holds of many lines: a bill may be a whole company's."""
+    shown = [f"{word} {line}" for line in lines[:SHOWN]]
+    return [*shown, f"{word} and {len(lines) - SHOWN} more; --json has all"] if len(lines) > SHOWN else shown
 
 
 def _dollars(usd: float | None) -> str:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reelsweep.flows.bill import BillLine, Columns, choose_columns, parse_bill, parse_mapping
 from reelsweep.flows.joined import count_costs, join
+from reelsweep.flows.settling import Settled, as_document, as_lines
 from reelsweep.prompts.errors import SettingsError, TableError
 from reelsweep.tasks.ledger.records import AttemptRecord
 
@@ -321,3 +322,14 @@ def test_columns_are_found_by_usual_names_and_taken_by_given_ones() -> None:
         choose_columns("bill.csv", header, {"key": "nope"})
     with pytest.raises(SettingsError, match="bill-columns"):
         parse_mapping("keys=note")
+
+
+def test_a_screen_shows_the_first_of_many_foreign_lines() -> None:
+    """A bill of a whole company prints fifty lines that are not ours, and how many more there are."""
+    lines = [line(f"other {row}", row=row) for row in range(60)]
+    joined = join(lines, [])
+    settled = Settled(num_lines=60, num_repeated=0, joined=joined, costs=count_costs(joined, [], []))
+    document = as_document(settled)
+    told = [text for text in as_lines(document) if text.startswith("only bill")]
+    assert (len(told), told[-1]) == (51, "only bill  and 10 more; --json has all")
+    assert len(document["only_in_bill"]) == 60
