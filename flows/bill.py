@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
-from decimal import Decimal, InvalidOperation
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, DecimalException
 from typing import Literal, get_args
 
 from reelsweep.prompts.errors import Problem, SettingsError, TableError
@@ -39,6 +39,12 @@ _NO_RESULT = frozenset({"failed", "error", "cancelled", "canceled", "rejected"})
 _UNITS = {"_musd": Decimal(1), "_cents": Decimal(10_000)}
 _MICRO = Decimal(1_000_000)
 _MOST_MUSD = Decimal(10**15)
+_CURRENCIES = ("currency", "currency_code", "cost_currency", "amount_currency", "price_currency")
+_DOLLARS = frozenset({"", "usd", "us$", "$", "us dollar", "us dollars"})
+_COMMA = re.compile(r"-?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?")
+"""An amount with a decimal comma: `0,80`, `1.234,50`."""
+_WEST, _EAST = timedelta(hours=12), timedelta(hours=14)
+"""How far clocks are behind and ahead of UTC at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,17 +59,18 @@ class BillLine:
     is_charged: bool
     first_at: datetime | None
     last_at: datetime | None
-    """The instant, or the day, that the line speaks of."""
+    """The instant, or between which two it lies: a day has many, a time without a zone may be hours away."""
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which columns of the bill mean what; `time`, `status` and `cost` may be missing."""
+    """Which columns of the bill mean what; all but `key` may be missing."""
 
     key: tuple[str, ...]
     cost: str | None
     status: str | None
     time: str | None
+    currency: str | None = None
 
 
 def parse_mapping(text: str | None) -> dict[Meaning, str]:
@@ -82,7 +89,12 @@ def parse_mapping(text: str | None) -> dict[Meaning, str]:
 
 
 def choose_columns(bill: str, header: Sequence[str], named: Mapping[Meaning, str]) -> Columns:
-    """The columns that were named, else those with a usual name. Raises SettingsError without a key."""
+    """The columns that were named, else those with a usual name.
+
+    Raises SettingsError without a key, and for a column that is there twice.
+    """
+    if not header:
+        raise SettingsError(f"{bill} is empty.", "Export the bill again, with a line of column names.")
     for meaning, column in named.items():
         if column not in header:
             raise SettingsError(
@@ -99,18 +111,44 @@ def choose_columns(bill: str, header: Sequence[str], named: Mapping[Meaning, str
             f"Name it with --bill-columns key=COLUMN. It has: {', '.join(header)[:300]}.",
         )
     first = {meaning: next(iter(columns), None) for meaning, columns in found.items()}
-    return Columns(tuple(found["key"]), first["cost"], first["status"], first["time"])
+    currency = next((usual[name] for name in _CURRENCIES if name in usual), None)
+    chosen = Columns(tuple(found["key"]), first["cost"], first["status"], first["time"], currency)
+    _refuse_twins(bill, header, chosen)
+    return chosen
 
 
-def parse_bill(bill: str, records: Iterable[Mapping[str, str]], columns: Columns) -> list[BillLine]:
-    """The bill's lines. Raises TableError with every cell that cannot be read."""
+def _refuse_twins(bill: str, header: Sequence[str], chosen: Columns) -> None:
+    used = (*chosen.key, chosen.cost, chosen.status, chosen.time)
+    twin = next((column for column in used if column is not None and header.count(column) > 1), None)
+    if twin is not None:
+        raise SettingsError(
+            f"{bill} has {header.count(twin)} columns {twin!r}.",
+            "Rename or remove all but the one that counts.",
+        )
+
+
+def parse_bill(
+    bill: str, records: Sequence[Mapping[str, str]], columns: Columns, *, decimal_comma: bool = False
+) -> list[BillLine]:
+    """The bill's lines; `decimal_comma` where its numbers may be written `0,80`.
+
+    A line that is there twice to the letter, with its instant, is one charge exported twice, and counts once.
+    Raises TableError with every cell that cannot be read.
+    """
+    comma = decimal_comma and _has_commas(records, columns.cost)
     lines: list[BillLine] = []
     problems: list[Problem] = []
+    seen: set[tuple[str, ...]] = set()
     for row, record in enumerate(records, start=1):
         try:
-            lines.append(_parse_line(row, record, columns))
+            line = _parse_line(row, record, columns, comma=comma)
         except _CellError as error:
             problems.append(Problem(row=row, column=error.column, message=error.message))
+            continue
+        cells = tuple(record.values())
+        if cells not in seen or not _has_instant(record, columns.time):
+            lines.append(line)
+        seen.add(cells)
     if problems:
         raise TableError(bill, tuple(problems))
     return lines
@@ -122,8 +160,11 @@ class _CellError(Exception):
         self.column, self.message = column, message
 
 
-def _parse_line(row: int, record: Mapping[str, str], columns: Columns) -> BillLine:
-    cost = _cost_musd(record, columns.cost)
+def _parse_line(row: int, record: Mapping[str, str], columns: Columns, *, comma: bool) -> BillLine:
+    cost = _cost_musd(record, columns.cost, comma=comma)
+    if cost and columns.currency and record[columns.currency].strip().lower() not in _DOLLARS:
+        got = record[columns.currency][:40]
+        raise _CellError(columns.currency, f"got {got!r}, expected USD: amounts are compared in US dollars")
     status = record[columns.status].strip().lower() if columns.status else ""
     span = _span(record, columns.time)
     given_back = status in _NOT_BILLED or (status in _NO_RESULT and not cost) or cost == 0
@@ -145,38 +186,66 @@ def _usual(column: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", snake.lower()).strip("_")
 
 
-def _cost_musd(record: Mapping[str, str], column: str | None) -> int | None:
+def _has_commas(records: Iterable[Mapping[str, str]], column: str | None) -> bool:
+    """Whether the amounts have decimal commas: all of them could, and one does."""
+    texts = [_amount(record[column]) for record in records] if column else []
+    given = [text for text in texts if text]
+    return any("," in text for text in given) and all(_COMMA.fullmatch(text) for text in given)
+
+
+def _amount(text: str) -> str:
+    """An amount without its dollar sign, `(0.80)` as the -0.80 that bookkeepers mean."""
+    plain = re.sub(r"^\((.*)\)$", r"-\1", text.strip().replace("\N{MINUS SIGN}", "-"))
+    return re.sub(r"(?i)^(-?)\s*(usd|us\$|\$)\s*|\s*(usd|us\$|\$)$", r"\1", plain)
+
+
+def _cost_musd(record: Mapping[str, str], column: str | None, *, comma: bool) -> int | None:
     text = record[column].strip() if column else ""
     if not column or not text:
         return None
-    plain = re.sub(r"(?i)^(-?)\s*(usd|us\$|\$)\s*|\s*(usd|\$)$", r"\1", text)
+    plain = _amount(text)
+    if comma:
+        plain = plain.replace(".", "").replace(",", ".")
     plain = re.sub(r",(?=\d{3}(\D|$))", "", plain) if "." in plain or plain.count(",") > 1 else plain
     unit = next((unit for end, unit in _UNITS.items() if _usual(column).endswith(end)), _MICRO)
     try:
         musd = Decimal(plain) * unit
-    except InvalidOperation:
-        raise _CellError(column, f"got {text[:40]!r}, expected an amount in US dollars") from None
-    if not abs(musd) < _MOST_MUSD:
+        is_too_much = not abs(musd) < _MOST_MUSD
+    except DecimalException:
+        raise _CellError(
+            column, f"got {text[:40]!r}, expected an amount in US dollars such as 0.80"
+        ) from None
+    if is_too_much:
         raise _CellError(column, f"got {text[:40]!r}, which is no amount of a bill")
     return int(musd.to_integral_value())
 
 
 def _span(record: Mapping[str, str], column: str | None) -> tuple[datetime | None, datetime | None]:
-    """The instant in a cell, twice, or the first and the last of a day; UTC where no zone is given."""
+    """The instant in a cell, twice, or the first and the last that it may mean."""
     text = record[column].strip() if column else ""
     if not column or not text:
         return None, None
     try:
-        at = _instant(text)
+        at, has_zone = _instant(text)
+        first, last = (at, at) if has_zone or "utc" in _usual(column).split("_") else (at - _EAST, at + _WEST)
+        return first, last + timedelta(days=1) if _is_day(text) else last
     except (ValueError, OverflowError, OSError):
         raise _CellError(column, f"got {text[:40]!r}, expected an ISO 8601 time or Unix seconds") from None
-    is_day = at.time() == time() and re.fullmatch(r"\d{4}-?\d\d-?\d\d", text) is not None
-    return at, at + timedelta(days=1) if is_day else at
 
 
-def _instant(text: str) -> datetime:
+def _is_day(text: str) -> bool:
+    return re.fullmatch(r"\d{4}-?\d\d-?\d\d", text) is not None
+
+
+def _has_instant(record: Mapping[str, str], column: str | None) -> bool:
+    text = record[column].strip() if column else ""
+    return bool(text) and not _is_day(text)
+
+
+def _instant(text: str) -> tuple[datetime, bool]:
+    """A time, and whether it says in which zone; without one it is read as UTC."""
     if re.fullmatch(r"\d{9,10}(\.\d+)?|\d{12,13}", text):
         seconds = float(text)
-        return datetime.fromtimestamp(seconds / 1000 if seconds > 1e11 else seconds, UTC)
+        return datetime.fromtimestamp(seconds / 1000 if seconds > 1e11 else seconds, UTC), True
     at = datetime.fromisoformat(re.sub(r"\s*UTC$", "Z", text))
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    return (at.replace(tzinfo=UTC), False) if at.tzinfo is None else (at.astimezone(UTC), True)

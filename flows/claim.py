@@ -5,14 +5,17 @@ Before anything is planned or sent. Beside `session`.
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from itertools import islice
 
-from reelsweep.flows.places import nothing_sent, only_writer
+from reelsweep.flows.places import if_lost, nothing_sent, only_writer
 from reelsweep.flows.prepare import Prepared
 from reelsweep.prompts.errors import OutError, SettingsError
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.manifest.outfile import OutFacts, create_out, read_out, write_out
+from reelsweep.tasks.manifest.read import newest_attempt
+from reelsweep.tasks.storage.out import Out
 
 LOOK_FIRST = 1000
 """Prompt ids that are looked up before all are."""
@@ -42,12 +45,30 @@ def _give_facts(prepared: Prepared, ledger: Ledger) -> OutFacts:
     if facts.ledger_id != ledger.ledger_id:
         raise SettingsError(
             f"{prepared.storage} belongs to another ledger than {prepared.ledger_url}.",
-            "Give the ledger it was made with, or choose another --out.",
+            f"Give the ledger it was made with, or choose another --out. {if_lost(prepared.storage)}",
         )
+    refuse_older(prepared.storage, ledger)
     kept = {} if prepared.extends else {"checks": checks}
     facts = facts.model_copy(update={"table": prepared.plan.table.name, "ended": False, **kept})
     write_out(prepared.storage, facts)
     return facts
+
+
+def refuse_older(out: Out, ledger: Ledger) -> None:
+    """Refuse a ledger that does not know what the files know: a copy from before would buy it again.
+
+    Blocks. Raises OutError.
+    """
+    attempt_id = newest_attempt(str(out))
+    if attempt_id is None:
+        return
+    try:
+        asyncio.run(ledger.attempt(attempt_id))
+    except LookupError:
+        raise OutError(
+            f"The ledger of {out} is older than its manifest: running on could pay twice.",
+            f"Restore the newest ledger. {if_lost(out)}",
+        ) from None
 
 
 async def refuse_other_table(prepared: Prepared, facts: OutFacts, ledger: Ledger) -> None:

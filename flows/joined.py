@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from reelsweep.flows.bill import BillLine
 from reelsweep.tasks.gateway.outcome import Billed
@@ -79,7 +79,8 @@ def join(lines: Sequence[BillLine], attempts: Iterable[AttemptRecord]) -> Joined
     )
     matched = {line.row for match in matches for line in match.lines}
     missing = tuple(a for a in known if a.attempt_id not in taken and a.billed in ("yes", "maybe", None))
-    absent = [attempt for attempt in missing if _is_surely_absent(attempt, lines, kinds)]
+    covered = _covered(lines)
+    absent = [attempt for attempt in missing if _is_surely_absent(attempt, covered, kinds)]
     decisions = (
         *(_decision(match) for match in matches if _may_decide(match.attempt)),
         *(Decision(attempt_id=a.attempt_id, billed="no", cost_musd=None) for a in absent),
@@ -104,16 +105,23 @@ def _assign(
         for kind in IDS:
             if value := getattr(attempt, kind):
                 index[value].append((kind, attempt))
+    named = [(line, [pair for key in line.keys for pair in index.get(key, ())]) for line in lines]
+    ours = sorted(((line, pairs) for line, pairs in named if pairs), key=lambda it: _turn(*it))
     taken: dict[str, list[BillLine]] = defaultdict(list)
-    kinds: frozenset[str] | None = None
-    for line in lines:
-        named = [(kind, attempt) for key in line.keys for kind, attempt in index.get(key, ())]
-        if not named:
-            continue
-        taken[_best(line, named, taken).attempt_id].append(line)
-        found = frozenset(kind for kind, _ in named)
-        kinds = found if kinds is None else kinds & found
-    return taken, kinds or frozenset()
+    for line, pairs in ours:
+        taken[_best(line, pairs, taken).attempt_id].append(line)
+    kinds = [frozenset(kind for kind, _ in pairs) for _, pairs in ours]
+    return taken, frozenset[str]().union(*kinds[:1]).intersection(*kinds)
+
+
+def _turn(line: BillLine, named: Sequence[tuple[str, AttemptRecord]]) -> tuple[bool, bool]:
+    """Charges before what is given back of them, lines that can mean only one attempt before the others."""
+    votes = Counter(attempt.attempt_id for _, attempt in named).most_common(2)
+    return _gives_back(line), len(votes) > 1 and votes[0][1] == votes[1][1]
+
+
+def _gives_back(line: BillLine) -> bool:
+    return line.cost_musd is not None and line.cost_musd < 0
 
 
 def _best(
@@ -125,7 +133,7 @@ def _best(
     """
     votes = Counter(attempt.attempt_id for _, attempt in named)
     order = {"yes": 0, "maybe": 1, None: 2, "no": 3}
-    gives_back = not line.is_charged
+    gives_back = _gives_back(line)
 
     def rank(attempt: AttemptRecord) -> tuple[int, bool, int, str]:
         has_lines = attempt.attempt_id in taken
@@ -153,17 +161,21 @@ def _decision(match: Match) -> Decision:
     )
 
 
-def _is_surely_absent(attempt: AttemptRecord, lines: Sequence[BillLine], kinds: Collection[str]) -> bool:
+def _covered(lines: Iterable[BillLine]) -> tuple[datetime, datetime] | None:
+    """From when to when a bill surely tells of everything; its first and its last day may be cut."""
+    spans = [(line.first_at, line.last_at) for line in lines if line.first_at and line.last_at]
+    return (min(last for _, last in spans), max(first for first, _ in spans)) if spans else None
+
+
+def _is_surely_absent(
+    attempt: AttemptRecord, covered: tuple[datetime, datetime] | None, kinds: Collection[str]
+) -> bool:
     """The bill covers the attempt's time, calls attempts by an id that this one has, and has not this one."""
-    if attempt.billed != "maybe" or attempt.state in _OPEN:
+    if attempt.billed != "maybe" or attempt.state in _OPEN or covered is None:
         return False
     if not any(getattr(attempt, kind) for kind in kinds):
         return False
-    first = min((line.first_at for line in lines if line.first_at), default=None)
-    last = max((line.last_at for line in lines if line.last_at), default=None)
-    if first is None or last is None:
-        return False
-    return first <= attempt.sent_at and attempt.sent_at + LATEST_LINE <= last
+    return covered[0] <= attempt.sent_at and attempt.sent_at + LATEST_LINE <= covered[1]
 
 
 def _differs(match: Match) -> bool:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from reelsweep.flows.places import demand_ledger, find_out
+from reelsweep.flows.places import demand_ledger, find_out, if_lost
 from reelsweep.prompts.errors import OutError
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.manifest.outfile import OutFacts, read_out
@@ -46,7 +46,9 @@ def open_out(out: str | Path, ledger: str | None = None) -> Generator[OpenOut]:
     try:
         storage.begin()  # a bucket's desk may be new on this machine
         if opened.ledger_id != facts.ledger_id:
-            raise OutError(f"{out} belongs to another ledger.", "Give the ledger it was made with.")
+            raise OutError(
+                f"{out} belongs to another ledger.", f"Give the ledger it was made with. {if_lost(out)}"
+            )
         yield OpenOut(storage, facts, opened)
     finally:
         opened.close()

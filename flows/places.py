@@ -46,6 +46,11 @@ def demand_ledger(out: Out, ledger: str | None) -> None:
         )
 
 
+def if_lost(out: str | Path | Out) -> str:
+    """What to do where the ledger of an OUT is not to be had."""
+    return f"If it is lost: move ledger.db away and run `reelsweep reconcile {out} --rebuild`."
+
+
 @contextmanager
 def nothing_sent(out: Out) -> Generator[None]:
     """In the block nothing has been bought yet: a bucket that fails is an address or access to put right."""

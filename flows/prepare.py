@@ -159,7 +159,10 @@ def check_out(out: Path | Out, facts: OutFacts | None, *, is_sandbox: bool, ledg
     """Refuse an OUT that would lead to a second purchase or mix what must not be mixed."""
     if facts is None:
         if as_out(out).has(MANIFEST):
-            raise OutError(f"{out} has a manifest but no reelsweep.json.", "Choose another --out.")
+            raise OutError(
+                f"{out} has a manifest that cannot be read and no reelsweep.json.",
+                "Restore one of them; another --out would pay for everything again.",
+            )
         return
     if (facts.gateway_kind == "sandbox") != is_sandbox:
         kind = "sandbox" if facts.gateway_kind == "sandbox" else "real"

@@ -22,12 +22,12 @@ from reelsweep.tasks.ledger.restore import Remains
 from reelsweep.tasks.ledger.standing import purchase_key
 from reelsweep.tasks.manifest.beside import sync_folder
 from reelsweep.tasks.manifest.outfile import OutFacts, read_out, write_out
-from reelsweep.tasks.manifest.read import read_facts
+from reelsweep.tasks.manifest.read import LOST, read_facts
 from reelsweep.tasks.manifest.restore import OldGeneration, OldOut, read_old_out
 from reelsweep.tasks.manifest.write import PARQUET
 from reelsweep.tasks.storage.out import Out
 
-LOST = "the ledger was lost while a run was at work: this row may have been sent after the last record of it"
+WHY = "the ledger was lost while a run was at work: this row may have been sent after the last record of it"
 _BESIDE = ("-wal", "-shm", "-journal")
 
 
@@ -139,7 +139,7 @@ def _maybe_sent(generation: OldGeneration, row: PlanRow, doubts: _Doubts) -> Att
     place = len(generation.attempts)
     known: dict[str, Any] = dict.fromkeys(field.name for field in fields(AttemptRecord))
     known |= {
-        "attempt_id": f"lost-{key[:32]}",
+        "attempt_id": f"{LOST}{key[:32]}",
         "gateway": generation.gateway,
         "request_fingerprint": generation.request_fingerprint,
         "run_id": "lost",
@@ -149,7 +149,7 @@ def _maybe_sent(generation: OldGeneration, row: PlanRow, doubts: _Doubts) -> Att
         "state": "unknown",
         "billed": "maybe",
         "error_type": "interrupted",
-        "error_message": LOST,
+        "error_message": WHY,
         "reserved_musd": doubts.reserved_musd(row),
         "sent_at": doubts.now,
         "results": (),

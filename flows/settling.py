@@ -5,7 +5,8 @@ Nothing is asked of the gateway; a bill that cannot be read changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -17,12 +18,17 @@ from reelsweep.prompts.errors import SettingsError
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.ledger.records import AttemptRecord
 
+SHOWN = 50
+"""Lines of one kind that people are shown; `--json` has all."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
     """A bill that was laid beside an OUT, and what came of it."""
 
     num_lines: int
+    num_repeated: int
+    """Of them, those that are there a second time to the letter."""
     joined: Joined
     costs: Costs
 
@@ -38,19 +44,23 @@ def read_joined(path: Path, named: Mapping[Meaning, str], ledger: Ledger, out_id
     table = read_delimited(str(path), data, tabs=path.suffix == ".tsv")
     columns = choose_columns(str(path), table.columns, named)
     cells = (cast(tuple[str, ...], record) for record in table.records)
-    records = (dict(zip(table.columns, record, strict=True)) for record in cells)
-    lines = parse_bill(str(path), records, columns)
+    records = [dict(zip(table.columns, record, strict=True)) for record in cells]
+    lines = parse_bill(str(path), records, columns, decimal_comma=table.decimal_comma)
     attempts = list(ledger.attempt_lines(out_id))
     joined = join(lines, attempts)
     return Settled(
-        num_lines=len(lines), joined=joined, costs=count_costs(joined, attempts, ledger.lines(out_id))
+        num_lines=len(records),
+        num_repeated=len(records) - len(lines),
+        joined=joined,
+        costs=count_costs(joined, attempts, ledger.lines(out_id)),
     )
 
 
 async def settle(ledger: Ledger, joined: Joined) -> None:
     """Write what the bill decides. Done again, it changes nothing."""
-    for decision in joined.decisions:
-        await ledger.decide(decision.attempt_id, billed=decision.billed, cost_musd=decision.cost_musd)
+    await asyncio.gather(
+        *(ledger.decide(it.attempt_id, billed=it.billed, cost_musd=it.cost_musd) for it in joined.decisions)
+    )
 
 
 def as_document(settled: Settled) -> dict[str, Any]:
@@ -58,6 +68,7 @@ def as_document(settled: Settled) -> dict[str, Any]:
     joined, costs = settled.joined, settled.costs
     return {
         "bill_lines": settled.num_lines,
+        "repeated_lines": settled.num_repeated,
         "matched": len(joined.matches),
         "billed_usd": _usd(sum(match.cost_musd or 0 for match in joined.matches)),
         "only_in_bill": [
@@ -103,24 +114,34 @@ def _usd(musd: float | None) -> float | None:
 
 def as_lines(document: Mapping[str, Any]) -> list[str]:
     """The same for people: counts first, then each line that is in one and not in the other."""
-    settled = document["settled"]
+    settled, repeated = document["settled"], document["repeated_lines"]
     return [
         f"bill       {document['bill_lines']} lines, {document['matched']} of them attempts of this OUT,"
         f" {_dollars(document['billed_usd'])}",
+        *([f"repeated   {repeated} lines are there twice, and count once"] if repeated else []),
         f"settled    {settled['billed']} billed ({_dollars(settled['cost_usd'])}),"
         f" {settled['not_billed']} not billed, {len(document['undecided'])} still open",
-        *(
-            f"only bill  row {line['row']}: {' '.join(line['keys'])[:120]} {_dollars(line['cost_usd'])}"
-            for line in document["only_in_bill"]
+        *_first(
+            "only bill ",
+            [
+                f"row {line['row']}: {' '.join(line['keys'])[:120]} {_dollars(line['cost_usd'])}"
+                for line in document["only_in_bill"]
+            ],
         ),
-        *(
-            f"only here  {attempt['attempt_id']} sent {attempt['sent_at'][:19]}, billed: {attempt['billed']}"
-            for attempt in document["only_here"]
+        *_first(
+            "only here ",
+            [
+                f"{attempt['attempt_id']} sent {attempt['sent_at'][:19]}, billed: {attempt['billed']}"
+                for attempt in document["only_here"]
+            ],
         ),
-        *(
-            f"differs    {attempt['attempt_id']}: here {attempt['billed']} {_dollars(attempt['cost_usd'])},"
-            f" bill {attempt['bill']} {_dollars(attempt['bill_usd'])}"
-            for attempt in document["differing"]
+        *_first(
+            "differs   ",
+            [
+                f"{attempt['attempt_id']}: here {attempt['billed']} {_dollars(attempt['cost_usd'])},"
+                f" bill {attempt['bill']} {_dollars(attempt['bill_usd'])}"
+                for attempt in document["differing"]
+            ],
         ),
         f"cost       {_dollars(document['cost_usd'])} in all,"
         f" {_dollars(document['cost_usd_per_success'])} a successful row,"
@@ -130,6 +151,12 @@ def as_lines(document: Mapping[str, Any]) -> list[str]:
             for kind, refusal in document["refusals"].items()
         ),
     ]
+
+
+def _first(word: str, lines: Sequence[str]) -> list[str]:
+    """What a screen holds of many lines: a bill may be a whole company's."""
+    shown = [f"{word} {line}" for line in lines[:SHOWN]]
+    return [*shown, f"{word} and {len(lines) - SHOWN} more; --json has all"] if len(lines) > SHOWN else shown
 
 
 def _dollars(usd: float | None) -> str:

@@ -13,6 +13,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from reelsweep.flows.access import SANDBOX, key_of, named_gateway
 from reelsweep.flows.bill import Meaning, parse_mapping
+from reelsweep.flows.claim import refuse_older
 from reelsweep.flows.commands.screen import print_json
 from reelsweep.flows.display import escape_terminal
 from reelsweep.flows.gallery import draw
@@ -77,6 +78,7 @@ def reconcile(
     if bill_columns is not None:
         raise SettingsError("--bill-columns names the columns of a bill, and there is none.", "Give --bill.")
     with open_out(out, ledger) as opened:
+        refuse_older(opened.storage, opened.ledger)
         parsed = None if price is None else Price.parse(price)
         to = _access(opened, RunOptions(gateway=gateway or "", api_key_env=api_key_env))
         done = asyncio.run(
@@ -97,6 +99,7 @@ def reconcile(
 
 def _by_bill(out: str, ledger: str | None, path: Path, named: Mapping[Meaning, str], *, as_json: bool) -> int:
     with open_out(out, ledger) as opened:
+        refuse_older(opened.storage, opened.ledger)
         asyncio.run(opened.ledger.bury_dead())
         settled = read_joined(path, named, opened.ledger, opened.facts.out_id)
         asyncio.run(settle(opened.ledger, settled.joined))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ from reelsweep.flows.commands.screen import print_json
 from reelsweep.flows.display import escape_terminal
 from reelsweep.flows.outs import OpenOut, open_out
 from reelsweep.prompts.errors import UsageError
+from reelsweep.tasks.gateway.transcript import scrub_text
 from reelsweep.tasks.ledger.records import AttemptRecord, Line
 
 FINGERPRINT_MIN = 6
@@ -78,10 +80,22 @@ def record_of(opened: OpenOut, line: Line, attempts: list[AttemptRecord]) -> dic
         "status": line.status,
         "in_plan": line.in_plan,
         "cost_usd": None if line.cost_musd is None else line.cost_musd / 1e6,
-        "attempts": [asdict(attempt) for attempt in mine],
+        "attempts": [
+            {
+                **_scrubbed(asdict(attempt)),
+                "results": [_scrubbed(asdict(result)) for result in attempt.results],
+            }
+            for attempt in mine
+        ],
         "transcripts": [f"{opened.storage}/transcripts/{a.transcript}" for a in mine if a.transcript],
         "again": again(opened, line),
     }
+
+
+def _scrubbed(known: dict[str, Any]) -> dict[str, Any]:
+    """Without the signatures of addresses: what is shown may be sent to somebody."""
+    texts = {name: scrub_text(value) for name, value in known.items() if isinstance(value, str)}
+    return {**known, **texts}
 
 
 def again(opened: OpenOut, line: Line) -> str:
@@ -110,6 +124,11 @@ def _print(record: dict[str, Any]) -> None:
 
 
 def _attempt_line(attempt: dict[str, Any]) -> str:
+    """One attempt; what kept a result from being stored stands where its file would."""
     parts = (attempt["state"], attempt["kind"], attempt["error_type"], attempt["error_message"])
-    files = " ".join(result["file_name"] or "" for result in attempt["results"])
-    return f"  attempt   {attempt['attempt_id']}  " + "  ".join(part for part in (*parts, files) if part)
+    ends = (
+        (it["file_name"],) if it["file_name"] else (it["error_type"], it["error_message"])
+        for it in attempt["results"]
+    )
+    told = dict.fromkeys(part for part in (*parts, *chain.from_iterable(ends)) if part)
+    return f"  attempt   {attempt['attempt_id']}  " + "  ".join(told)

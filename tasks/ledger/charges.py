@@ -44,7 +44,7 @@ def money_columns(trace: Trace, billed: Billed, cost_musd: int | None) -> dict[s
 
 
 def is_same_sale(trace: Trace, sale: Trace, key_ttl_s: float | None) -> bool:
-    """One key, and the same job by its name or by what the gateway says of its keys; two names are two jobs."""
+    """One key, and the same job by its name or, without two names, by what the gateway says of keys."""
     if trace.idempotency_key != sale.idempotency_key:
         return False
     if trace.gateway_task_id and sale.gateway_task_id and trace.gateway_task_id != sale.gateway_task_id:

@@ -74,7 +74,6 @@ class Ledger(Reading):
         self._leases: dict[str, Lease] = {}
         self._writer = Writer(lambda: open_link(place, "write"), str(place))
         super().__init__(place, clock)
-        self.ledger_id = ""
 
     @classmethod
     def open(

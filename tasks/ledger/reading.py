@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from datetime import UTC, datetime, tzinfo
 from typing import Any, TypeVar
 
+from reelsweep.prompts.errors import TroubleError
 from reelsweep.tasks.gateway.strata import StratumCount
 from reelsweep.tasks.ledger import lines, lookups, made, reads
 from reelsweep.tasks.ledger.budget import day_of, spent
@@ -16,7 +17,8 @@ from reelsweep.tasks.ledger.link import open_link
 from reelsweep.tasks.ledger.place import FilePlace, ServerPlace
 from reelsweep.tasks.ledger.reader import Reader, Snapshot
 from reelsweep.tasks.ledger.records import AttemptRecord, Line, Made, Spend, Standing, Tally
-from sqlalchemy import Connection
+from reelsweep.tasks.ledger.schema import facts
+from sqlalchemy import Connection, inspect, select
 
 T = TypeVar("T")
 
@@ -28,6 +30,8 @@ class Reading:
         self._place = place
         self._clock = clock
         self._reader = Reader(lambda: open_link(place, "read"), str(place))
+        self.ledger_id = ""
+        """Whoever opens it says which it is."""
 
     async def standings(
         self, gateway: str, fingerprints: Sequence[str] | None, out_id: str
@@ -114,10 +118,25 @@ class Reading:
         return await self._read(lambda conn: _spend(conn, (now, zone)))
 
     def _snapshot(self) -> Snapshot:
-        return Snapshot(lambda: open_link(self._place, "read"), str(self._place))
+        """One state of this ledger. Raises TroubleError where another database has taken its place."""
+        snapshot = Snapshot(lambda: open_link(self._place, "read"), str(self._place))
+        if snapshot.read(_read_id) != self.ledger_id:
+            snapshot.close()
+            raise TroubleError(
+                f"Ledger {self._place}: it was removed or replaced while it was in use.",
+                "Put it back; if it is lost, move the new one away and run `reelsweep reconcile --rebuild`.",
+            )
+        return snapshot
 
     async def _read(self, call: Callable[[Connection], T]) -> T:
         return await wait(self._reader.submit(call))
+
+
+def _read_id(conn: Connection) -> str | None:
+    """The id of the ledger in a database; None where there is none."""
+    if not inspect(conn).has_table(facts.name):
+        return None
+    return conn.execute(select(facts.c.value).where(facts.c.name == "ledger_id")).scalar_one_or_none()
 
 
 def _spend(conn: Connection, day: tuple[datetime, tzinfo] | None) -> Spend:

@@ -20,7 +20,7 @@ from reelsweep.tasks.ledger.entries import Entry, change, read_entry
 from reelsweep.tasks.ledger.records import Answer, ManifestStatus, ResultRecord
 from reelsweep.tasks.ledger.schema import results
 from reelsweep.tasks.ledger.standing import State, Trace, is_definite, is_refunded, is_success
-from sqlalchemy import Update, bindparam, insert, select, update
+from sqlalchemy import Update, bindparam, select, update
 
 _FETCHED_LATER: frozenset[ManifestStatus] = frozenset({"in_progress", "failed_to_download"})
 
@@ -54,10 +54,7 @@ def answer(conn: Batch, attempt_id: str, answer: Answer, now: datetime) -> None:
             "tool_calls": choice.tool_calls,
             "finish_reason": choice.finish_reason,
         }
-        if entry.trace.kind is None:  # nothing is known of its results before its answer
-            _add_result(conn, attempt_id, choice.choice_idx, values)
-        else:
-            _write_result(conn, attempt_id, choice.choice_idx, values)
+        _write_result(conn, attempt_id, choice.choice_idx, values)
     values = {"state": state, "status": status, **_outcome_columns(answer, entry.trace, now)}
     if state == "surplus" and not is_charged(entry.trace) and _is_paid_already(entry, answer):
         values |= {"billed": "no", **money_columns(entry.trace, "no", None)}
@@ -229,11 +226,6 @@ def _write_result(conn: Batch, attempt_id: str, choice_idx: int, values: Mapping
     conn.later(_result_statement(tuple(values)), {**key, **asked})
 
 
-def _add_result(conn: Batch, attempt_id: str, choice_idx: int, values: Mapping[str, Any]) -> None:
-    row: dict[str, Any] = {"status": "in_progress", "facts": {}, **values}
-    conn.later(_NEW_RESULT, {"attempt_id": attempt_id, "choice_idx": choice_idx, **row})
-
-
 @cache
 def _result_statement(names: tuple[str, ...]) -> Update:
     values: dict[str, Any] = {name: bindparam(f"v_{name}") for name in names}
@@ -251,7 +243,6 @@ _SETTLED_COLUMNS = (
     "finish_reason",
     "facts",
 )
-_NEW_RESULT = insert(results)
 _FIRST_RESULT = add_missing(
     results,
     {"attempt_id": "b_attempt", "choice_idx": "b_choice"},

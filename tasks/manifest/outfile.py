@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from reelsweep.prompts.errors import OutError
+from reelsweep.tasks.manifest.read import kept_facts
 from reelsweep.tasks.storage.out import Out, as_out
 
 FORMAT_VERSION = 1
@@ -59,13 +60,13 @@ def create_out(out: Out, facts: OutFacts) -> bool:
 
 
 def read_out(out: Path | Out) -> OutFacts | None:
-    """What `out` says of itself; None when it is not an OUT yet.
+    """What `out` says of itself, where the file is lost in its manifest; None when it is not an OUT yet.
 
     Raises OutError when the file is damaged or of a newer Reelsweep.
     """
     path, text = f"{out}/{NAME}", as_out(out).read(NAME)
     if text is None:
-        return None
+        return _copied(kept_facts(str(out)))
     try:
         version = _Versioned.model_validate_json(text).format_version
         if version > FORMAT_VERSION:
@@ -76,8 +77,17 @@ def read_out(out: Path | Out) -> OutFacts | None:
         return OutFacts.model_validate_json(text)
     except ValidationError as error:
         raise OutError(
-            f"{path} is damaged: {_fields(error)}.", "Restore it, or choose another --out."
+            f"{path} is damaged: {_fields(error)}.",
+            "Restore it, or remove it where there is a manifest, which holds a copy.",
         ) from None
+
+
+def _copied(facts: Mapping[str, str]) -> OutFacts | None:
+    """What `as_facts` wrote; a run may have been at work since."""
+    try:
+        return OutFacts.model_validate({name: facts[name] for name in OutFacts.model_fields if name in facts})
+    except ValidationError:
+        return None
 
 
 def _content(facts: OutFacts) -> bytes:

@@ -18,6 +18,9 @@ from reelsweep.tasks.manifest.parquet import FACT
 from reelsweep.tasks.storage.objects import Objects
 from reelsweep.tasks.storage.remote import checked_url
 
+LOST = "lost-"
+"""Begins the id of a POST that `reconcile --rebuild` supposes; the others sort by their time."""
+
 if TYPE_CHECKING:
     import pandas
 
@@ -40,6 +43,15 @@ def read_facts(out: str | Path) -> dict[str, str]:
     metadata = pq.read_metadata(_existing(out, "manifest.parquet")).metadata or {}
     facts = {key.decode(): value.decode() for key, value in metadata.items()}
     return {key.removeprefix(FACT): facts[key] for key in sorted(facts) if key.startswith(FACT)}
+
+
+def newest_attempt(out: str | Path) -> str | None:
+    """The id of the last POST that the files know of, of those that were really made; None without any."""
+    try:
+        ids = pq.read_table(_existing(out, "attempts.parquet"), columns=["attempt_id"])["attempt_id"]
+    except (OutError, OSError, pa.ArrowException):
+        return None
+    return max((name for name in ids.to_pylist() if not name.startswith(LOST)), default=None)
 
 
 def kept_facts(out: str | Path) -> dict[str, str]:

@@ -80,6 +80,21 @@ async def test_a_bill_settles_what_was_maybe_billed(
     assert second.posts == 1
 
 
+async def test_a_bill_saved_by_excel_is_read_to_the_cent(
+    make: Callable[..., Any], sandbox: SandboxServer, reconcile: Reconcile, tmp_path: Path
+) -> None:
+    """Semicolons, decimal commas, a mark at the beginning, and each line exported twice."""
+    before = len(sandbox.bill())
+    await make(pd.DataFrame({"prompt": ["one", "taken [[fault=reset_accepted]]"]}), price="0.25")
+    path = tmp_path / "bill.csv"
+    rows = [f"{one.accepted_at};{one.idempotency_key};0,10" for one in sandbox.bill()[before:]]
+    path.write_text("\n".join(["Created;Idempotency Key;Amount (USD)", *rows, *rows]), encoding="utf-8-sig")
+    _, told = await reconcile(path)
+    assert (told["bill_lines"], told["repeated_lines"], told["cost_usd"]) == (4, 2, 0.2)
+    assert told["settled"] == {"billed": 1, "not_billed": 0, "cost_usd": 0.1}
+    assert [one["bill_usd"] for one in told["differing"]] == [0.1]
+
+
 async def test_refusals_cost_what_the_bill_says(
     make: Callable[..., Any], sandbox: SandboxServer, reconcile: Reconcile, tmp_path: Path
 ) -> None:

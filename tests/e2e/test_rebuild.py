@@ -111,6 +111,49 @@ async def test_a_run_that_ended_goes_on_where_it_was(make: Callable[..., Any], t
     assert (await make(table)).posts == 2
 
 
+async def test_a_ledger_from_before_buys_nothing_again(
+    make: Callable[..., Any], sandbox: SandboxServer, tmp_path: Path
+) -> None:
+    """A copy that does not know what the manifest knows is refused by all who would go on with it."""
+    out, table = tmp_path / "out", pd.DataFrame({"prompt": ["one", "two"], "seed": [1, 2]})
+    await make(table, max_posts=1)
+    copy = (out / "ledger.db").read_bytes()
+    await make(table)
+    (out / "ledger.db").write_bytes(copy)
+    before, manifest = len(sandbox.bill()), (out / "manifest.parquet").read_bytes()
+    for goes_on in (make(table), reconcile(out), reconcile(out, bill="bill.csv")):
+        with pytest.raises(OutError, match=r"older than its manifest.*move ledger.db away"):
+            await goes_on
+    assert (len(sandbox.bill()), (out / "manifest.parquet").read_bytes()) == (before, manifest)
+    (out / "ledger.db").replace(tmp_path / "older.db")
+    assert await reconcile(out, rebuild=True) == 0
+    again = await make(table)
+    assert (again.posts, again.counts) == (0, {"success": 2})
+
+
+@pytest.mark.parametrize("also_the_ledger", [False, True], ids=["it alone", "with the ledger"])
+async def test_a_lost_reelsweep_json_is_read_from_the_manifest(
+    also_the_ledger: bool, make: Callable[..., Any], tmp_path: Path
+) -> None:
+    """The OUT is known again, whose it is and that a run may have been at work; nothing is bought again."""
+    out, table = tmp_path / "out", pd.DataFrame({"prompt": ["one", "two"], "seed": [1, 2]})
+    await make(table)
+    before = read_out(out)
+    assert before is not None
+    if also_the_ledger:
+        lose(out)
+    (out / "reelsweep.json").unlink()
+    assert read_out(out) == before.model_copy(update={"ended": False})
+    if also_the_ledger:
+        assert await reconcile(out, rebuild=True) == 0
+    again = await make(table)
+    after = read_out(out)
+    assert (again.posts, again.counts) == (0, {"success": 2})
+    assert after is not None
+    assert (after.out_id, after.ended) == (before.out_id, True)
+    assert (out / "reelsweep.json").exists()
+
+
 async def test_a_clip_that_is_gone_is_no_success(
     make: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,6 +14,8 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+import pytest
 from PIL import Image
 from reelsweep.flows.commands.show import show
 from reelsweep.tasks.manifest.read import read_manifest
@@ -65,3 +67,32 @@ async def test_images_and_followed_turns_come_along(
     again = await make(table, out=str(tmp_path / "again"))
     assert again.counts == {"success": 2}
     assert line["request_fingerprint"] in set(again.frame()["request_fingerprint"])
+
+
+async def test_what_kept_a_clip_from_being_stored_is_shown_without_its_signature(
+    make: Callable[..., Any],
+    own_gateway: Any,
+    respond: Callable[..., bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """A row that is to be downloaded says why, and gives nobody the address that still works."""
+
+    def answer(asked: Any) -> bytes:
+        if asked.method != "POST":
+            return respond(b"", status=403)
+        url = f"{own_gateway.origin}/clip.mp4?X-Amz-Signature=hunter2hunter2"
+        event = {"id": "c", "choices": [{"index": 0, "delta": {"content": url}, "finish_reason": "stop"}]}
+        return respond(f"data: {json.dumps(event)}\n\ndata: [DONE]\n\n".encode())
+
+    own_gateway.answer = answer
+    monkeypatch.setenv("REELSWEEP_API_KEY", "a-key-of-this-test")
+    made = await make(pd.DataFrame({"prompt_id": ["a"], "prompt": ["a kite"]}), gateway=own_gateway.base_url)
+    assert made.counts == {"failed_to_download": 1}
+    for as_json in (False, True):
+        told = StringIO()
+        with redirect_stdout(told):
+            await asyncio.to_thread(show, str(tmp_path / "out"), "a", json=as_json)
+        assert "403" in told.getvalue()
+        assert "hunter2" not in told.getvalue()
+    assert "clip.mp4" in told.getvalue()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reelsweep.flows.bill import BillLine, Columns, choose_columns, parse_bill, parse_mapping
 from reelsweep.flows.joined import count_costs, join
+from reelsweep.flows.settling import Settled, as_document, as_lines
 from reelsweep.prompts.errors import SettingsError, TableError
 from reelsweep.tasks.ledger.records import AttemptRecord
 
@@ -110,6 +113,57 @@ def test_what_is_given_back_is_not_billed() -> None:
     assert [(d.billed, d.cost_musd) for d in joined.decisions] == [("no", None)]
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["oldest first", "newest first"])
+def test_money_given_back_goes_to_the_attempt_that_was_charged(order: tuple[int, int]) -> None:
+    """Of two attempts under one key, a charge and its refund are one's, whichever line comes first."""
+    lines = (line("k"), line("k", row=2, cost=-100_000))
+    pair = [attempt("a", idempotency_key="k"), attempt("b", idempotency_key="k")]
+    joined = join([lines[at] for at in order], pair)
+    assert [(d.attempt_id, d.billed) for d in joined.decisions] == [("a", "no")]
+    assert [a.attempt_id for a in joined.undecided] == ["b"]
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_charge_with_an_id_of_its_own_is_no_second_charge_of_another(order: tuple[int, int]) -> None:
+    """A repetition whose request id is known takes its own line, the lost first POST the other one."""
+    lines = (line("k", "r1"), line("k", "r2", row=2))
+    sold = attempt(
+        "b", idempotency_key="k", request_id="r2", state="settled", billed="yes", cost_musd=100_000
+    )
+    joined = join([lines[at] for at in order], [attempt("a", idempotency_key="k"), sold])
+    assert [(d.attempt_id, d.billed, d.cost_musd) for d in joined.decisions] == [("a", "yes", 100_000)]
+    assert joined.differing == ()
+
+
+@pytest.mark.parametrize(
+    ("times", "sent_at"),
+    [
+        (("2025-05-30", "2025-06-01"), NOON),
+        (("2025-06-01", "2025-06-05"), NOON),
+        (("2025-05-30 00:00:00", "2025-06-01 20:00:00"), NOON),
+        (("2025-06-01 05:00:00", "2025-06-05 00:00:00"), NOON),
+    ],
+    ids=["exported that day", "begins that day", "a clock ahead of UTC", "a clock behind UTC"],
+)
+def test_silence_about_a_time_that_the_bill_may_not_reach_proves_nothing(
+    times: tuple[str, str], sent_at: datetime
+) -> None:
+    """A bill's first and last day may be cut, and a time without a zone may be hours away."""
+    records = [{"key": "key of a", "cost": "1", "status": "", "time": told} for told in times]
+    known = attempt("a", state="settled", billed="yes", cost_musd=2_000_000)
+    joined = join(parse_bill("bill.csv", records, COLUMNS), [known, attempt("lost", sent_at=sent_at)])
+    assert [a.attempt_id for a in joined.undecided] == ["lost"]
+
+
+def test_a_long_bill_beside_many_lost_attempts_is_joined_in_seconds() -> None:
+    """Two hundred thousand lines and five thousand attempts: work grows with their sum, not their product."""
+    lines = [line(f"key of {row}", row=row, at=NOON + timedelta(hours=row % 9 - 4)) for row in range(200_000)]
+    began = time.process_time()
+    joined = join(lines, [attempt("7"), *(attempt(f"lost {number}") for number in range(5_000))])
+    assert len(joined.decisions) == 5_001
+    assert time.process_time() - began < 30
+
+
 def test_what_is_in_flight_is_left_alone() -> None:
     """An attempt that a run is still at is not decided behind its back."""
     joined = join([line("key of a"), *AROUND], [attempt("a", state="intent", billed=None)])
@@ -170,6 +224,8 @@ def test_every_line_is_in_one_place(keys: list[str], costs: list[int]) -> None:
         ("0.10", "refunded", (0, False)),
         ("0", "completed", (0, False)),
         ("-0.1", "credit", (-100_000, True)),
+        ("(0.10)", "", (-100_000, True)),
+        ("\N{MINUS SIGN}$0.10", "", (-100_000, True)),
         ("", "true", (None, True)),
     ],
 )
@@ -183,19 +239,20 @@ def test_amount_and_status_say_what_was_charged(
 
 
 @pytest.mark.parametrize(
-    ("time", "first", "last"),
+    ("told", "first", "last"),
     [
         ("2025-06-01T12:00:00Z", NOON, NOON),
         ("2025-06-01 14:00:00+02:00", NOON, NOON),
         ("1748779200", NOON, NOON),
         ("1748779200000", NOON, NOON),
         ("2025-06-01 12:00:00 UTC", NOON, NOON),
-        ("2025-06-01", NOON - timedelta(hours=12), NOON + timedelta(hours=12)),
+        ("2025-06-01 12:00:00", NOON - timedelta(hours=14), NOON + timedelta(hours=12)),
+        ("2025-06-01", NOON - timedelta(hours=12 + 14), NOON + timedelta(hours=12 + 12)),
     ],
 )
-def test_times_are_read_as_providers_write_them(time: str, first: datetime, last: datetime) -> None:
-    """ISO 8601, Unix time in seconds or milliseconds, or a day, which covers all its hours."""
-    record = {"key": "k", "cost": "1", "status": "", "time": time}
+def test_times_are_read_as_providers_write_them(told: str, first: datetime, last: datetime) -> None:
+    """ISO 8601, Unix time in seconds or milliseconds, or a day; without a zone it may be hours away."""
+    record = {"key": "k", "cost": "1", "status": "", "time": told}
     parsed = parse_bill("bill.csv", [record], COLUMNS)[0]
     assert (parsed.first_at, parsed.last_at) == (first, last)
 
@@ -205,11 +262,48 @@ def test_all_that_is_wrong_with_a_bill_is_said_at_once() -> None:
     records = [
         {"key": "k", "cost": "cheap", "status": "", "time": ""},
         {"key": "k", "cost": "1", "status": "", "time": "yesterday"},
-        {"key": "k", "cost": "1e99", "status": "", "time": ""},
+        *({"key": "k", "cost": cost, "status": "", "time": ""} for cost in ("1e99", "NaN", "1e999999", "€1")),
+        {"key": "k", "cost": "1", "status": "", "time": "9999-12-31"},
     ]
     with pytest.raises(TableError) as caught:
         parse_bill("bill.csv", records, COLUMNS)
-    assert [(p.row, p.column) for p in caught.value.problems] == [(1, "cost"), (2, "time"), (3, "cost")]
+    wrong = [(1, "cost"), (2, "time"), *((row, "cost") for row in (3, 4, 5, 6)), (7, "time")]
+    assert [(p.row, p.column) for p in caught.value.problems] == wrong
+
+
+@pytest.mark.parametrize(
+    ("costs", "expected"),
+    [
+        (("0,80", "1.234,50", "-0,1", "3"), [800_000, 1_234_500_000, -100_000, 3_000_000]),
+        (("0.80", "1,234.50"), [800_000, 1_234_500_000]),
+        (("0.125", "1.125"), [125_000, 1_125_000]),
+    ],
+    ids=["commas", "points", "points alone"],
+)
+def test_amounts_with_a_decimal_comma_are_read(costs: Sequence[str], expected: list[int]) -> None:
+    """Where Excel writes semicolons it writes commas in numbers; one with points is read as it is."""
+    records = [{"key": "k", "cost": cost, "status": "", "time": ""} for cost in costs]
+    lines = parse_bill("bill.csv", records, COLUMNS, decimal_comma=True)
+    assert [one.cost_musd for one in lines] == expected
+
+
+def test_a_line_exported_twice_counts_once() -> None:
+    """The same to the letter with its instant is one charge; without an instant it may be two."""
+    twice = [{"key": "k", "cost": "1", "status": "", "time": "2025-06-01T12:00:00Z"}] * 2
+    assert len(parse_bill("bill.csv", twice, COLUMNS)) == 1
+    for time_told in ("", "2025-06-01"):
+        records = [{**record, "time": time_told} for record in twice]
+        assert len(parse_bill("bill.csv", records, COLUMNS)) == 2
+
+
+def test_money_that_is_no_dollars_is_refused() -> None:
+    """Another currency beside an amount is said by row; dollars by any name are fine."""
+    header = ("key", "cost", "Currency")
+    columns = choose_columns("bill.csv", header, {"key": "key"})
+    rows = [("k", "1", "usd"), ("k", "1", "EUR"), ("k", "", "EUR"), ("k", "1", "")]
+    with pytest.raises(TableError, match="expected USD") as caught:
+        parse_bill("bill.csv", [dict(zip(header, row, strict=True)) for row in rows], columns)
+    assert [(p.row, p.column) for p in caught.value.problems] == [(2, "Currency")]
 
 
 def test_columns_are_found_by_usual_names_and_taken_by_given_ones() -> None:
@@ -220,7 +314,22 @@ def test_columns_are_found_by_usual_names_and_taken_by_given_ones() -> None:
     assert (named.key, named.cost) == (("note",), "Cost (USD)")
     with pytest.raises(SettingsError, match="key=COLUMN"):
         choose_columns("bill.csv", ("when", "what"), {})
+    with pytest.raises(SettingsError, match="2 columns 'cost'"):
+        choose_columns("bill.csv", ("id", "cost", "cost"), {})
+    with pytest.raises(SettingsError, match="is empty"):
+        choose_columns("bill.csv", (), {})
     with pytest.raises(SettingsError, match="'nope'"):
         choose_columns("bill.csv", header, {"key": "nope"})
     with pytest.raises(SettingsError, match="bill-columns"):
         parse_mapping("keys=note")
+
+
+def test_a_screen_shows_the_first_of_many_foreign_lines() -> None:
+    """A bill of a whole company prints fifty lines that are not ours, and how many more there are."""
+    lines = [line(f"other {row}", row=row) for row in range(60)]
+    joined = join(lines, [])
+    settled = Settled(num_lines=60, num_repeated=0, joined=joined, costs=count_costs(joined, [], []))
+    document = as_document(settled)
+    told = [text for text in as_lines(document) if text.startswith("only bill")]
+    assert (len(told), told[-1]) == (51, "only bill  and 10 more; --json has all")
+    assert len(document["only_in_bill"]) == 60

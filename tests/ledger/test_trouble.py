@@ -124,6 +124,20 @@ async def test_lines_of_a_damaged_file_are_said(sqlite: Any, make: Any) -> None:
         await asyncio.to_thread(lambda: list(ledger.lines("out")))
 
 
+@pytest.mark.parametrize("by", ["nothing", "another ledger"])
+async def test_a_ledger_replaced_while_it_is_in_use_tells_nothing(by: str, sqlite: Any, make: Any) -> None:
+    """No manifest is written from a file that is not this ledger: it would hide what is paid for."""
+    ledger = await make.start(sqlite.open(), rows=3)
+    for path in _path(sqlite).parent.glob("ledger.db*"):
+        path.unlink()
+    if by == "another ledger":
+        await asyncio.to_thread(lambda: Ledger.open(sqlite.url).close())
+    for read in (ledger.lines, ledger.attempt_lines):
+        with pytest.raises(TroubleError, match="removed or replaced") as caught:
+            await asyncio.to_thread(lambda read=read: list(read("out")))
+        assert "--rebuild" in caught.value.remedy
+
+
 _MOUNTS = """\
 22 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda rw
 30 22 0:40 / /mnt/share rw,relatime shared:7 - nfs4 server.example.com:/x rw,vers=4.2
