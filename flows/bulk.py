@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 import pandas as pd
 from pydantic import WithJsonSchema
+from reelsweep.flows.execution.run import run_table
 from reelsweep.flows.options import (
     Budget,
     OnDrift,
@@ -24,10 +25,9 @@ from reelsweep.flows.options import (
     parse_share,
     parse_sweep,
 )
+from reelsweep.flows.orchestration.tables import table_flow
 from reelsweep.flows.results import RESULTS
-from reelsweep.flows.run import run_table
 from reelsweep.flows.summary import RunSummary
-from reelsweep.flows.tables import table_flow
 from reelsweep.prompts.pricing import Price
 from reelsweep.prompts.request import Output
 from reelsweep.tasks.artifacts.checklist import Checks

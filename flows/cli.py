@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import cyclopts
 from cyclopts import App
-from reelsweep.flows.logs import before_prefect
+from reelsweep.flows.reporting.logs import before_prefect
 from reelsweep.prompts.errors import ReelsweepError, StopError, UsageError
 
 EPILOGUE = """A first try, with nothing configured:
@@ -73,8 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def end_soon(code: int) -> None:
     """A command that has used Prefect ends promptly, whatever Prefect's threads still wait for."""
-    if "reelsweep.flows.loss" in sys.modules:
-        from reelsweep.flows.loss import quiet_exit
+    if "reelsweep.flows.orchestration.loss" in sys.modules:
+        from reelsweep.flows.orchestration.loss import quiet_exit
 
         quiet_exit(code)
 
@@ -100,7 +100,7 @@ def _run(arguments: list[str], *, as_json: bool) -> int:
 
 def _say(error: ReelsweepError, code: int, *, as_json: bool) -> int:
     """One line and a remedy on stderr; with `--json` the object on stdout too."""
-    from reelsweep.flows.display import escape_terminal
+    from reelsweep.flows.reporting.display import escape_terminal
 
     lines = (escape_terminal(line) for line in f"error: {error}".split("\n"))
     sys.stderr.write("\n".join(lines) + "\n")

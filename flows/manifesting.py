@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from reelsweep.flows.gallery import draw, draw_some_posters
-from reelsweep.flows.places import only_writer
-from reelsweep.flows.seeds import seed_honoured
+from reelsweep.flows.out.gallery import draw, draw_some_posters
+from reelsweep.flows.out.places import only_writer
+from reelsweep.flows.planning.seeds import seed_honoured
 from reelsweep.flows.session import CODE_VERSION, OpenRun
 from reelsweep.prompts.errors import SettingsError, TroubleError
 from reelsweep.tasks.ledger.records import AttemptRecord, Line

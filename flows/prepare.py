@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 from reelsweep.flows.access import NamedGateway, key_of, named_gateway
 from reelsweep.flows.options import RunOptions
-from reelsweep.flows.places import demand_ledger, find_out, nothing_sent
+from reelsweep.flows.out.places import demand_ledger, find_out, nothing_sent
 from reelsweep.flows.trust import remember
 from reelsweep.prompts.errors import OutError, SettingsError
 from reelsweep.prompts.given import GivenPlan

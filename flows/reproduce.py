@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from typing import Literal
 
 from prefect import flow
+from reelsweep.flows.execution.run import in_one_line
 from reelsweep.flows.options import Budget, RunOptions, parse_concurrency
-from reelsweep.flows.reproducing import Reproduction, reproduce_drawn
+from reelsweep.flows.reproduction.reproducing import Reproduction, reproduce_drawn
 from reelsweep.flows.results import RESULTS
-from reelsweep.flows.run import in_one_line
 from reelsweep.prompts.pricing import Price
 
 

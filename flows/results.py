@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from prefect.serializers import JSONSerializer, prefect_json_object_decoder, prefect_json_object_encoder
-from reelsweep.flows.reproducing import Reproduction
+from reelsweep.flows.reproduction.reproducing import Reproduction
 from reelsweep.flows.summary import RunStopped, RunSummary
 from reelsweep.prompts.errors import ReelsweepError, StopError, TroubleError, UsageError
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Literal
 
 from prefect.settings import PREFECT_CLOUD_API_URL, get_current_settings, temporary_settings
-from reelsweep.flows.loss import LOGGER, Loss, drain_events, prepared_for_loss, watched
-from reelsweep.flows.loss import quiet_exit as quiet_exit
-from reelsweep.flows.spawn import ServerProcess
+from reelsweep.flows.orchestration.loss import LOGGER, Loss, drain_events, prepared_for_loss, watched
+from reelsweep.flows.orchestration.loss import quiet_exit as quiet_exit
+from reelsweep.flows.orchestration.spawn import ServerProcess
 
 DRAIN_S = 2.0
 """How long the last task runs may take to leave this process at the end."""

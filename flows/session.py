@@ -21,16 +21,16 @@ from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 
-from reelsweep.flows.acceptance import Acceptance
 from reelsweep.flows.access import SANDBOX
-from reelsweep.flows.claim import claim_out, refuse_other_table
-from reelsweep.flows.clean import note_live
-from reelsweep.flows.gate import demand_key
-from reelsweep.flows.planned import PlannedLines
+from reelsweep.flows.out.clean import note_live
+from reelsweep.flows.out.planned import PlannedLines
+from reelsweep.flows.planning.claim import claim_out, refuse_other_table
+from reelsweep.flows.planning.gate import demand_key
+from reelsweep.flows.planning.replay import replayable
 from reelsweep.flows.prepare import Prepared, gateway_door
-from reelsweep.flows.replay import replayable
+from reelsweep.flows.selection.acceptance import Acceptance
+from reelsweep.flows.selection.topup import acceptance_of
 from reelsweep.flows.summary import Changes
-from reelsweep.flows.topup import acceptance_of
 from reelsweep.prompts.errors import SettingsError
 from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.artifacts.probe import Prober

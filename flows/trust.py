@@ -19,7 +19,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 from reelsweep.flows.access import BIND_IT, SANDBOX, NamedGateway, in_deployment, named_gateway
 from reelsweep.flows.options import DEFAULT_KEY_ENV, RunOptions
-from reelsweep.flows.outs import OpenOut
+from reelsweep.flows.out.outs import OpenOut
 from reelsweep.prompts.errors import OutError, SettingsError
 from reelsweep.prompts.fingerprint import base_url, gateway_name
 from reelsweep.tasks.manifest.beside import beside, replace_durably, sync

@@ -17,11 +17,11 @@ from cyclopts import Parameter
 from prefect.settings import get_current_settings
 from reelsweep.flows.access import key_name, key_of, named_gateway
 from reelsweep.flows.commands.screen import print_json
-from reelsweep.flows.display import escape_terminal
-from reelsweep.flows.loss import server_lost
-from reelsweep.flows.models import ask_models, listed_models, model_warnings
 from reelsweep.flows.options import DEFAULT_KEY_ENV, RunOptions
+from reelsweep.flows.orchestration.loss import server_lost
+from reelsweep.flows.planning.models import ask_models, listed_models, model_warnings
 from reelsweep.flows.prepare import RUNS
+from reelsweep.flows.reporting.display import escape_terminal
 from reelsweep.flows.trust import remember
 from reelsweep.prompts.errors import ReelsweepError
 from reelsweep.tasks.gateway.profiles import Profile

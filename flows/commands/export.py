@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from reelsweep.flows.commands.meter import metering
 from reelsweep.flows.commands.screen import print_json
-from reelsweep.flows.display import escape_terminal
+from reelsweep.flows.reporting.display import escape_terminal
 from reelsweep.tasks.export.card.wording import size
 from reelsweep.tasks.export.places import open_place
 from reelsweep.tasks.export.plan import ExportPlan, plan_export

@@ -10,10 +10,10 @@ from typing import Annotated
 from cyclopts import Parameter
 from reelsweep.flows.commands.meter import metering
 from reelsweep.flows.commands.screen import print_json
-from reelsweep.flows.display import escape_terminal
-from reelsweep.flows.gallery import called, draw
-from reelsweep.flows.outs import open_out
-from reelsweep.flows.places import find_out, only_writer
+from reelsweep.flows.out.gallery import called, draw
+from reelsweep.flows.out.outs import open_out
+from reelsweep.flows.out.places import find_out, only_writer
+from reelsweep.flows.reporting.display import escape_terminal
 from reelsweep.tasks.artifacts.probe import Prober
 from reelsweep.tasks.gallery.posters import draw_posters, missing_posters
 from reelsweep.tasks.gallery.write import PAGE, write_gallery

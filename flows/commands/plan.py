@@ -9,8 +9,8 @@ from typing import Annotated
 from cyclopts import Parameter
 from reelsweep.flows.commands.flags import RunFlags, options_of
 from reelsweep.flows.commands.screen import print_json, print_preview
+from reelsweep.flows.planning.preview import preview
 from reelsweep.flows.prepare import prepare
-from reelsweep.flows.preview import preview
 
 
 def plan(

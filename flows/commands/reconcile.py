@@ -12,18 +12,18 @@ from typing import Annotated
 
 from cyclopts import Parameter
 from reelsweep.flows.access import SANDBOX, key_of, named_gateway
-from reelsweep.flows.bill import Meaning, parse_mapping
-from reelsweep.flows.claim import refuse_older
 from reelsweep.flows.commands.screen import print_json
-from reelsweep.flows.display import escape_terminal
-from reelsweep.flows.gallery import draw
 from reelsweep.flows.options import DEFAULT_KEY_ENV, RunOptions
-from reelsweep.flows.outs import OpenOut, open_out
-from reelsweep.flows.places import find_out, only_writer
-from reelsweep.flows.rebuild import rebuild as rebuild_ledger
-from reelsweep.flows.reconcile import Reconciled, reconcile_out
-from reelsweep.flows.seeds import seed_honoured
-from reelsweep.flows.settling import as_document, as_lines, read_joined, settle
+from reelsweep.flows.out.gallery import draw
+from reelsweep.flows.out.outs import OpenOut, open_out
+from reelsweep.flows.out.places import find_out, only_writer
+from reelsweep.flows.planning.claim import refuse_older
+from reelsweep.flows.planning.seeds import seed_honoured
+from reelsweep.flows.recovery.bill import Meaning, parse_mapping
+from reelsweep.flows.recovery.rebuild import rebuild as rebuild_ledger
+from reelsweep.flows.recovery.reconcile import Reconciled, reconcile_out
+from reelsweep.flows.recovery.settling import as_document, as_lines, read_joined, settle
+from reelsweep.flows.reporting.display import escape_terminal
 from reelsweep.flows.trust import gateways_of, remember, with_gateway
 from reelsweep.prompts.errors import OutError, SettingsError
 from reelsweep.prompts.pricing import Price

@@ -10,16 +10,16 @@ from typing import Annotated, Any, Literal, cast
 from cyclopts import Parameter
 from reelsweep.flows.commands.screen import cost_line, print_grid, print_json
 from reelsweep.flows.commands.spending import SpendingFlags, outlive_server, stage
-from reelsweep.flows.display import Display, escape_terminal
-from reelsweep.flows.gate import pass_gate
+from reelsweep.flows.execution.progress import DISPLAY
 from reelsweep.flows.options import parse_concurrency
-from reelsweep.flows.preview import Preview, preview
-from reelsweep.flows.progress import DISPLAY
-from reelsweep.flows.repetition import Repetition, draw_repetition
+from reelsweep.flows.planning.gate import pass_gate
+from reelsweep.flows.planning.preview import Preview, preview
+from reelsweep.flows.reporting.display import Display, escape_terminal
+from reelsweep.flows.reporting.terminal import LogFormat
 from reelsweep.flows.reproduce import reproduce as reproduce_flow
-from reelsweep.flows.reproducing import CONCLUDED, DRAWN, Reproduction, conclude
+from reelsweep.flows.reproduction.repetition import Repetition, draw_repetition
+from reelsweep.flows.reproduction.reproducing import CONCLUDED, DRAWN, Reproduction, conclude
 from reelsweep.flows.summary import RunStopped
-from reelsweep.flows.terminal import LogFormat
 from reelsweep.tasks.reproduction.verdicts import LIKENESSES
 
 MOST_SHOWN = 20

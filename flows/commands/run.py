@@ -11,15 +11,15 @@ from reelsweep.flows.bulk import bulk
 from reelsweep.flows.commands.flags import RunFlags, options_of
 from reelsweep.flows.commands.screen import print_json, print_preview
 from reelsweep.flows.commands.spending import outlive_server
-from reelsweep.flows.gate import pass_gate
-from reelsweep.flows.logs import logging_to
+from reelsweep.flows.execution.progress import DISPLAY
+from reelsweep.flows.execution.run import DECIDED, PREPARED
+from reelsweep.flows.planning.gate import pass_gate
+from reelsweep.flows.planning.preview import preview
 from reelsweep.flows.prepare import Prepared, prepare
-from reelsweep.flows.preview import preview
-from reelsweep.flows.progress import DISPLAY
-from reelsweep.flows.run import DECIDED, PREPARED
+from reelsweep.flows.reporting.logs import logging_to
+from reelsweep.flows.reporting.terminal import open_display
 from reelsweep.flows.server import prefect_server
 from reelsweep.flows.summary import RunStopped, RunSummary
-from reelsweep.flows.terminal import open_display
 
 
 def run(

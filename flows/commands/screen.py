@@ -7,10 +7,10 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, TextIO
 
-from reelsweep.flows.display import escape_terminal
-from reelsweep.flows.grid import grid_lines
-from reelsweep.flows.preview import Preview
-from reelsweep.flows.seeds import PlannedSeeds
+from reelsweep.flows.planning.grid import grid_lines
+from reelsweep.flows.planning.preview import Preview
+from reelsweep.flows.planning.seeds import PlannedSeeds
+from reelsweep.flows.reporting.display import escape_terminal
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text

@@ -12,15 +12,15 @@ from reelsweep.flows.access import SANDBOX
 from reelsweep.flows.bulk import bulk
 from reelsweep.flows.commands.screen import cost_line, print_grid, print_json
 from reelsweep.flows.commands.spending import SpendingFlags, outlive_server, stage
-from reelsweep.flows.display import Display, escape_terminal
-from reelsweep.flows.gate import pass_gate
+from reelsweep.flows.execution.progress import DISPLAY
+from reelsweep.flows.execution.run import DECIDED, PREPARED
 from reelsweep.flows.options import parse_pairs
-from reelsweep.flows.preview import Preview, preview
-from reelsweep.flows.progress import DISPLAY
-from reelsweep.flows.run import DECIDED, PREPARED
-from reelsweep.flows.seedchecking import PROMPT, Experiment, conclude_experiment, plan_experiment
+from reelsweep.flows.planning.gate import pass_gate
+from reelsweep.flows.planning.preview import Preview, preview
+from reelsweep.flows.reporting.display import Display, escape_terminal
+from reelsweep.flows.reporting.terminal import LogFormat
+from reelsweep.flows.reproduction.seedchecking import PROMPT, Experiment, conclude_experiment, plan_experiment
 from reelsweep.flows.summary import RunStopped, RunSummary
-from reelsweep.flows.terminal import LogFormat
 from reelsweep.prompts.errors import SettingsError
 from reelsweep.prompts.request import Output
 from reelsweep.tasks.seedcheck.known import Known

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
-from reelsweep.flows.again import command_for
 from reelsweep.flows.commands.screen import print_json
-from reelsweep.flows.display import escape_terminal
-from reelsweep.flows.outs import OpenOut, open_out
+from reelsweep.flows.out.again import command_for
+from reelsweep.flows.out.outs import OpenOut, open_out
+from reelsweep.flows.reporting.display import escape_terminal
 from reelsweep.prompts.errors import UsageError
 from reelsweep.tasks.gateway.transcript import scrub_text
 from reelsweep.tasks.ledger.records import AttemptRecord, Line

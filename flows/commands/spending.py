@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
 from cyclopts import Parameter
-from reelsweep.flows.display import Display
-from reelsweep.flows.logs import logging_to
-from reelsweep.flows.loss import caused_by_loss
 from reelsweep.flows.options import DEFAULT_KEY_ENV, Budget, RunOptions
+from reelsweep.flows.orchestration.loss import caused_by_loss
 from reelsweep.flows.prepare import Prepared
+from reelsweep.flows.reporting.display import Display
+from reelsweep.flows.reporting.logs import logging_to
+from reelsweep.flows.reporting.terminal import LogFormat, open_display
 from reelsweep.flows.server import prefect_server
-from reelsweep.flows.terminal import LogFormat, open_display
 from reelsweep.prompts.errors import TroubleError
 from reelsweep.prompts.pricing import Price
 

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 from reelsweep.flows.commands.screen import print_json
-from reelsweep.flows.display import escape_terminal
-from reelsweep.flows.outs import open_out
+from reelsweep.flows.out.outs import open_out
 from reelsweep.flows.prepare import RUNS
+from reelsweep.flows.reporting.display import escape_terminal
 from reelsweep.prompts.errors import TroubleError
 from reelsweep.tasks.manifest.outfile import NAME
 

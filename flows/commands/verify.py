@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from reelsweep.flows.commands.meter import metering
 from reelsweep.flows.commands.screen import print_json
-from reelsweep.flows.display import escape_terminal
+from reelsweep.flows.reporting.display import escape_terminal
 from reelsweep.tasks.export.card.wording import size
 from reelsweep.tasks.verify.findings import Finding, Report
 from reelsweep.tasks.verify.verify import verify as verify_files

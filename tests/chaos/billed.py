@@ -13,7 +13,7 @@ from typing import Any
 
 from campaign import Campaign
 from reelsweep.flows.commands.reconcile import reconcile
-from reelsweep.flows.settling import as_document, read_joined
+from reelsweep.flows.recovery.settling import as_document, read_joined
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.manifest.outfile import read_out
 from reelsweep.tasks.sandbox.bill import BillLine

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from reelsweep.flows.places import find_out
-from reelsweep.flows.rebuild import rebuild
+from reelsweep.flows.out.places import find_out
+from reelsweep.flows.recovery.rebuild import rebuild
 from reelsweep.tasks.manifest.read import read_facts
 from reelsweep.tasks.sandbox.server import SandboxServer
 

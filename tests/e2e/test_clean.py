@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from reelsweep.flows.clean import note_ended, note_live
 from reelsweep.flows.options import RunOptions
+from reelsweep.flows.out.clean import note_ended, note_live
 from reelsweep.flows.prepare import prepare
 from reelsweep.flows.session import open_run
 from reelsweep.tasks.manifest.outfile import read_out, write_out

@@ -16,9 +16,9 @@ from typing import Any
 import httpx
 import pandas as pd
 import pytest
-from reelsweep.flows.drift import MOST_TOLD
-from reelsweep.flows.lines import LineDisplay
-from reelsweep.flows.progress import DISPLAY
+from reelsweep.flows.execution.drift import MOST_TOLD
+from reelsweep.flows.execution.progress import DISPLAY
+from reelsweep.flows.reporting.lines import LineDisplay
 from reelsweep.tasks.sandbox.script import Script
 
 CLI = (sys.executable, "-m", "reelsweep.flows.cli")

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from reelsweep.flows.bulk import bulk
 from reelsweep.flows.commands.gallery import gallery
+from reelsweep.flows.execution.run import PREPARED
 from reelsweep.flows.options import RunOptions
-from reelsweep.flows.run import PREPARED
-from reelsweep.flows.seedchecking import PROMPT, conclude_experiment, plan_experiment
+from reelsweep.flows.reproduction.seedchecking import PROMPT, conclude_experiment, plan_experiment
 from reelsweep.prompts.errors import OutError
 from reelsweep.tasks.sandbox.script import Script
 from reelsweep.tasks.sandbox.server import SandboxServer

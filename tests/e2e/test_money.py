@@ -17,8 +17,8 @@ from typing import Any
 import pandas as pd
 import pytest
 from reelsweep.flows.options import RunOptions
+from reelsweep.flows.planning.preview import preview
 from reelsweep.flows.prepare import prepare
-from reelsweep.flows.preview import preview
 from reelsweep.flows.server import ServerInUse
 from reelsweep.prompts.errors import SettingsError, TroubleError
 from reelsweep.tasks.sandbox.server import SandboxServer

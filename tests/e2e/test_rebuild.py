@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 import pytest
 from reelsweep.flows.commands import reconcile as command
-from reelsweep.flows.places import find_out
-from reelsweep.flows.rebuild import rebuild
+from reelsweep.flows.out.places import find_out
+from reelsweep.flows.recovery.rebuild import rebuild
 from reelsweep.prompts.errors import OutError
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.ledger.records import RunRecord

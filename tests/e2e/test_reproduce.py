@@ -15,9 +15,9 @@ from reelsweep.flows.bulk import bulk
 from reelsweep.flows.commands.reproduce import reproduce as reproduce_command
 from reelsweep.flows.commands.spending import SpendingFlags
 from reelsweep.flows.options import RunOptions
-from reelsweep.flows.repetition import draw_repetition
 from reelsweep.flows.reproduce import reproduce
-from reelsweep.flows.reproducing import Reproduction
+from reelsweep.flows.reproduction.repetition import draw_repetition
+from reelsweep.flows.reproduction.reproducing import Reproduction
 from reelsweep.flows.server import ServerInUse
 from reelsweep.flows.summary import RunStopped
 from reelsweep.prompts.errors import UsageError

@@ -14,12 +14,12 @@ import pytest
 from reelsweep.flows.bulk import bulk
 from reelsweep.flows.commands.seedcheck import seedcheck
 from reelsweep.flows.commands.spending import SpendingFlags
+from reelsweep.flows.execution.run import PREPARED
 from reelsweep.flows.options import RunOptions
+from reelsweep.flows.planning.preview import preview
+from reelsweep.flows.planning.seeds import PlannedSeeds
 from reelsweep.flows.prepare import prepare
-from reelsweep.flows.preview import preview
-from reelsweep.flows.run import PREPARED
-from reelsweep.flows.seedchecking import PROMPT, conclude_experiment, plan_experiment
-from reelsweep.flows.seeds import PlannedSeeds
+from reelsweep.flows.reproduction.seedchecking import PROMPT, conclude_experiment, plan_experiment
 from reelsweep.flows.server import ServerInUse
 from reelsweep.flows.summary import RunSummary
 from reelsweep.prompts.errors import UsageError

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 from reelsweep.flows.options import RunOptions, parse_sweep
+from reelsweep.flows.planning.preview import preview
 from reelsweep.flows.prepare import prepare
-from reelsweep.flows.preview import preview
 from reelsweep.prompts.pricing import Price
 
 SWEEP = {

@@ -7,7 +7,7 @@ from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
-from reelsweep.flows.acceptance import Acceptance, Candidate, State, state_of
+from reelsweep.flows.selection.acceptance import Acceptance, Candidate, State, state_of
 from reelsweep.tasks.ledger.records import Made
 
 LOOKS = [f"{Random(n).getrandbits(512):0128x}" for n in range(6)]

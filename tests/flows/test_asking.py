@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reelsweep.flows.asking import find_way
-from reelsweep.flows.drift import Drift
-from reelsweep.flows.lines import LineDisplay
-from reelsweep.flows.progress import DISPLAY
+from reelsweep.flows.execution.asking import find_way
+from reelsweep.flows.execution.drift import Drift
+from reelsweep.flows.execution.progress import DISPLAY
+from reelsweep.flows.reporting.lines import LineDisplay
 from reelsweep.tasks.gateway.strata import Change, Stratum
 from reelsweep.tasks.purchase.stops import Stop
 

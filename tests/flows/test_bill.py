@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reelsweep.flows.bill import BillLine, Columns, choose_columns, parse_bill, parse_mapping
-from reelsweep.flows.joined import count_costs, join
-from reelsweep.flows.settling import Settled, as_document, as_lines
+from reelsweep.flows.recovery.bill import BillLine, Columns, choose_columns, parse_bill, parse_mapping
+from reelsweep.flows.recovery.joined import count_costs, join
+from reelsweep.flows.recovery.settling import Settled, as_document, as_lines
 from reelsweep.prompts.errors import SettingsError, TableError
 from reelsweep.tasks.ledger.records import AttemptRecord
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from reelsweep.flows.board import change_payload
+from reelsweep.flows.reporting.board import change_payload
 from reelsweep.tasks.gateway.strata import Change, Stratum
 
 CHANGE = Change(model="m", first=Stratum("m", "fp_1"), now=Stratum("m", "fp_2"), is_new=True, num_seen=2)

@@ -11,12 +11,12 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reelsweep.flows.bar import BarDisplay
-from reelsweep.flows.display import Progress, SilentDisplay, escape_terminal
-from reelsweep.flows.lines import JsonDisplay, LineDisplay
+from reelsweep.flows.reporting.bar import BarDisplay
+from reelsweep.flows.reporting.display import Progress, SilentDisplay, escape_terminal
+from reelsweep.flows.reporting.lines import JsonDisplay, LineDisplay
+from reelsweep.flows.reporting.terminal import open_display
+from reelsweep.flows.reporting.wording import describe_duration, describe_line, describe_usd, list_remedies
 from reelsweep.flows.summary import RunSummary
-from reelsweep.flows.terminal import open_display
-from reelsweep.flows.wording import describe_duration, describe_line, describe_usd, list_remedies
 
 HALF = Progress(
     planned=10,

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from reelsweep.flows import gallery
-from reelsweep.flows.gallery import list_commands
+from reelsweep.flows.out import gallery
+from reelsweep.flows.out.gallery import list_commands
 from reelsweep.prompts.messages import followed_turn
 from reelsweep.tasks.ledger.records import Line, PlanRow
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
-from reelsweep.flows.grid import grid_lines, grid_of
+from reelsweep.flows.planning.grid import grid_lines, grid_of
 from reelsweep.prompts.axes import parse_sweep
 from reelsweep.prompts.plan import PlanSettings, make_plan
 from reelsweep.prompts.table import read_table

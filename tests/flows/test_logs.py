@@ -15,8 +15,8 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reelsweep.flows.display import Level, SilentDisplay
-from reelsweep.flows.logs import HIDDEN, Redactor, before_prefect, logging_to, redacting
+from reelsweep.flows.reporting.display import Level, SilentDisplay
+from reelsweep.flows.reporting.logs import HIDDEN, Redactor, before_prefect, logging_to, redacting
 
 SECRET = 'sk-test/+öä"\\ 42'
 
@@ -178,7 +178,7 @@ def test_prefect_is_told_not_to_report_before_it_is_imported(monkeypatch: pytest
     """DO_NOT_TRACK is set unless the user has, and the module that sets it imports no Prefect."""
     monkeypatch.delenv("DO_NOT_TRACK", raising=False)
     code = (
-        "import os, sys; from reelsweep.flows.logs import before_prefect; before_prefect();"
+        "import os, sys; from reelsweep.flows.reporting.logs import before_prefect; before_prefect();"
         "print(os.environ['DO_NOT_TRACK'], 'prefect' in sys.modules)"
     )
     done = subprocess.run(

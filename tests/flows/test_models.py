@@ -6,8 +6,8 @@ from datetime import date
 
 import pytest
 from reelsweep.flows.access import api_key
-from reelsweep.flows.models import listed_models, model_warnings
 from reelsweep.flows.options import RunOptions
+from reelsweep.flows.planning.models import listed_models, model_warnings
 from reelsweep.prompts.errors import SettingsError
 from reelsweep.tasks.gateway.profiles import Profile
 from reelsweep.tasks.sandbox.server import SandboxServer

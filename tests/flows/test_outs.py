@@ -6,8 +6,8 @@ import stat
 from pathlib import Path
 
 import pytest
-from reelsweep.flows.outs import open_out
-from reelsweep.flows.places import find_out
+from reelsweep.flows.out.outs import open_out
+from reelsweep.flows.out.places import find_out
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.manifest.outfile import OutFacts, write_out
 

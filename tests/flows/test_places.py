@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from reelsweep.flows.places import demand_ledger, find_out, nothing_sent, only_writer
+from reelsweep.flows.out.places import demand_ledger, find_out, nothing_sent, only_writer
 from reelsweep.prompts.errors import OutError, SettingsError, TroubleError
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.storage.out import FolderOut

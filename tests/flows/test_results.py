@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from prefect.results import ResultRecord, ResultRecordMetadata
 from pydantic import JsonValue
-from reelsweep.flows.reproducing import Reproduction
+from reelsweep.flows.reproduction.reproducing import Reproduction
 from reelsweep.flows.results import RESULTS
 from reelsweep.flows.summary import RunStopped, RunSummary
 from reelsweep.prompts.errors import Problem, ReelsweepError, TableError, TroubleError, UsageError

@@ -20,9 +20,16 @@ from pathlib import Path
 import psutil
 import pytest
 from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
-from reelsweep.flows.loss import Loss, caused_by_loss, drain_events, prepared_for_loss, server_lost, watched
+from reelsweep.flows.orchestration.loss import (
+    Loss,
+    caused_by_loss,
+    drain_events,
+    prepared_for_loss,
+    server_lost,
+    watched,
+)
+from reelsweep.flows.orchestration.spawn import ServerProcess, server_environment
 from reelsweep.flows.server import prefect_server
-from reelsweep.flows.spawn import ServerProcess, server_environment
 from reelsweep.prompts.errors import TroubleError
 
 PATIENCE_S = 120.0
@@ -32,10 +39,10 @@ Start = Callable[[str], subprocess.Popen[str]]
 RUN = """
 import asyncio, os, signal, sys, time
 from pathlib import Path
-from reelsweep.flows.display import SilentDisplay
-from reelsweep.flows.lines import LineDisplay
-from reelsweep.flows.logs import logging_to
-from reelsweep.flows.loss import caused_by_loss, quiet_exit, server_lost
+from reelsweep.flows.reporting.display import SilentDisplay
+from reelsweep.flows.reporting.lines import LineDisplay
+from reelsweep.flows.reporting.logs import logging_to
+from reelsweep.flows.orchestration.loss import caused_by_loss, quiet_exit, server_lost
 from reelsweep.flows.server import prefect_server
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE

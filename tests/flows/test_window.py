@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reelsweep.flows.window import Window
+from reelsweep.flows.execution.window import Window
 from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.ledger.records import ManifestStatus, Standing
 from reelsweep.tasks.purchase.ends import RowEnd

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reelsweep.flows.planned import PlannedLines, plan_rows
+from reelsweep.flows.out.planned import PlannedLines, plan_rows
 from reelsweep.prompts.given import given_plan
 from reelsweep.prompts.plan import PlanSettings, make_plan
 from reelsweep.prompts.table import read_table

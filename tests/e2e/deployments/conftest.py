@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 import pytest
 from prefect.settings import temporary_settings
-from reelsweep.flows.loss import server_lost
+from reelsweep.flows.orchestration.loss import server_lost
 
 PATIENCE_S = 240.0
 FENCE = re.compile(r"^```(?:bash|python) ([a-z-]+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -1,0 +1,84 @@
+"""Whether an OUT is this run's to fill: made, or found with the same ledger and the same table.
+
+Before anything is planned or sent. Beside `session`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from itertools import islice
+
+from reelsweep.flows.out.places import if_lost, nothing_sent, only_writer
+from reelsweep.flows.prepare import Prepared
+from reelsweep.prompts.errors import OutError, SettingsError
+from reelsweep.tasks.ledger.ledger import Ledger
+from reelsweep.tasks.manifest.outfile import OutFacts, create_out, read_out, write_out
+from reelsweep.tasks.manifest.read import newest_attempt
+from reelsweep.tasks.storage.out import Out
+
+LOOK_FIRST = 1000
+"""Prompt ids that are looked up before all are."""
+
+
+def claim_out(prepared: Prepared, ledger: Ledger) -> OutFacts:
+    """Write reelsweep.json first; refuse an OUT whose ledger is another one."""
+    with nothing_sent(prepared.storage):
+        prepared.storage.begin()
+        with only_writer(prepared.storage, ledger):
+            return _give_facts(prepared, ledger)
+
+
+def _give_facts(prepared: Prepared, ledger: Ledger) -> OutFacts:
+    """The facts of an OUT that another run may have made a moment ago."""
+    checks = str(prepared.options.checks)
+    fresh = OutFacts(
+        out_id=uuid.uuid4().hex,
+        ledger_id=ledger.ledger_id,
+        table=prepared.plan.table.name,
+        gateway_kind="sandbox" if prepared.is_sandbox else "real",
+        checks=checks,
+    )
+    if read_out(prepared.storage) is None and create_out(prepared.storage, fresh):
+        return fresh
+    facts = read_out(prepared.storage) or fresh
+    if facts.ledger_id != ledger.ledger_id:
+        raise SettingsError(
+            f"{prepared.storage} belongs to another ledger than {prepared.ledger_url}.",
+            f"Give the ledger it was made with, or choose another --out. {if_lost(prepared.storage)}",
+        )
+    refuse_older(prepared.storage, ledger)
+    kept = {} if prepared.extends else {"checks": checks}
+    facts = facts.model_copy(update={"table": prepared.plan.table.name, "ended": False, **kept})
+    write_out(prepared.storage, facts)
+    return facts
+
+
+def refuse_older(out: Out, ledger: Ledger) -> None:
+    """Refuse a ledger that does not know what the files know: a copy from before would buy it again.
+
+    Blocks. Raises OutError.
+    """
+    attempt_id = newest_attempt(str(out))
+    if attempt_id is None:
+        return
+    try:
+        asyncio.run(ledger.attempt(attempt_id))
+    except LookupError:
+        raise OutError(
+            f"The ledger of {out} is older than its manifest: running on could pay twice.",
+            f"Restore the newest ledger. {if_lost(out)}",
+        ) from None
+
+
+async def refuse_other_table(prepared: Prepared, facts: OutFacts, ledger: Ledger) -> None:
+    """A table that shares no prompt with what this OUT ever planned is another table."""
+    ids = (spec.prompt_id for spec in prepared.plan.specs())
+    known = await ledger.knows_any_prompt(facts.out_id, islice(ids, LOOK_FIRST))
+    if known is False:
+        known = await ledger.knows_any_prompt(facts.out_id, dict.fromkeys(ids))
+    if known is False and len(prepared.plan):
+        raise OutError(
+            f"{prepared.storage} holds the results of another table: it shares no prompt with this one.",
+            "Choose another --out.",
+        )

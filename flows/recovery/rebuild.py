@@ -1,0 +1,176 @@
+"""`reconcile --rebuild`: a lost ledger filled again from what the OUT's files tell.
+
+A new ledger under a new id, made beside and renamed when it is whole. Unless the last run ended by
+itself, a row that is not final may have been sent after the last record of it: it becomes `unknown`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from reelsweep.flows.out.places import demand_ledger
+from reelsweep.flows.out.planned import key_of, spec_of
+from reelsweep.prompts.errors import OutError
+from reelsweep.prompts.pricing import Price
+from reelsweep.tasks.ledger.ledger import Ledger
+from reelsweep.tasks.ledger.records import AttemptRecord, PlanRow
+from reelsweep.tasks.ledger.restore import Remains
+from reelsweep.tasks.ledger.standing import purchase_key
+from reelsweep.tasks.manifest.beside import sync_folder
+from reelsweep.tasks.manifest.outfile import OutFacts, read_out, write_out
+from reelsweep.tasks.manifest.read import LOST, read_facts
+from reelsweep.tasks.manifest.restore import OldGeneration, OldOut, read_old_out
+from reelsweep.tasks.manifest.write import PARQUET
+from reelsweep.tasks.storage.out import Out
+
+WHY = "the ledger was lost while a run was at work: this row may have been sent after the last record of it"
+_BESIDE = ("-wal", "-shm", "-journal")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rebuilt:
+    """What came of it."""
+
+    rows: int
+    attempts: int
+    num_held: int
+    """Rows that are `unknown` because a run was at work when the ledger was lost."""
+    num_broken: int
+    """Clips that are not there whole any more."""
+
+
+def rebuild(storage: Out, ledger_url: str | None = None, price: Price | None = None) -> Rebuilt:
+    """Fill a new ledger from the files of an OUT. Raises OutError where there is one, or nothing to read.
+
+    What may have been sent is reserved at `price`; without one, at the dearest that the files know of.
+    """
+    facts = read_out(storage)
+    if facts is None:
+        raise OutError(f"{storage} is no output of Reelsweep.", "Name one, such as runs/sandbox/example.")
+    demand_ledger(storage, ledger_url)
+    path = storage.desk / "ledger.db"
+    if ledger_url is None and path.exists():
+        raise OutError(
+            f"{storage} has a ledger.", f"If it is damaged, move {path.name} away and rebuild; else just run."
+        )
+    storage.begin()
+    storage.bring(PARQUET)
+    old = read_old_out(storage, key_of)
+    old_ledger_id = read_facts(storage.desk).get("ledger_id", facts.ledger_id)
+    doubts = _Doubts(
+        old_ledger_id=old_ledger_id, now=datetime.now(UTC), price=price, dearest=_dearest_musd(old)
+    )
+    if ledger_url is not None:
+        return _fill(ledger_url, storage, facts, old, doubts)
+    beside = path.with_name("ledger.db.rebuilding")
+    _clear(beside)
+    done = _fill(f"sqlite:///{beside.absolute()}", storage, facts, old, doubts)
+    _move_remains(path)
+    beside.replace(path)
+    _clear(beside)
+    sync_folder(storage.desk)
+    return done
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Doubts:
+    """What is supposed of a POST that no file tells of."""
+
+    old_ledger_id: str
+    now: datetime
+    price: Price | None
+    dearest: int | None
+    """In micro-dollars."""
+
+    def reserved_musd(self, row: PlanRow) -> int | None:
+        """What it counts against a budget until somebody knows better."""
+        return self.dearest if self.price is None else self.price.max_musd(spec_of(row))
+
+
+def _dearest_musd(old: OldOut) -> int | None:
+    """The most that one attempt has cost or reserved; None where no price was known."""
+    attempts = [attempt for generation in old.generations for attempt in generation.attempts]
+    amounts = [amount for attempt in attempts for amount in (attempt.cost_musd, attempt.reserved_musd)]
+    return max((amount for amount in amounts if amount is not None), default=None)
+
+
+def _fill(url: str, storage: Out, facts: OutFacts, old: OldOut, doubts: _Doubts) -> Rebuilt:
+    ledger = Ledger.open(url)
+    try:
+        done = asyncio.run(_refill(ledger, facts, old, doubts))
+        write_out(storage, facts.model_copy(update={"ledger_id": ledger.ledger_id}))
+    finally:
+        ledger.close()
+    return done
+
+
+async def _refill(ledger: Ledger, facts: OutFacts, old: OldOut, doubts: _Doubts) -> Rebuilt:
+    if await ledger.runs(facts.out_id):
+        raise OutError("This ledger knows the output folder already.", "Just run, or name an empty database.")
+    num_held = num_attempts = 0
+    for plan in old.plans:
+        asked = {row.request_fingerprint: row for row in plan.rows}
+        mine = [g for g in old.generations if g.gateway == plan.gateway and g.request_fingerprint in asked]
+        open_ones = [] if facts.ended else [g for g in mine if not g.is_settled]
+        held = [_maybe_sent(g, asked[g.request_fingerprint], doubts) for g in open_ones]
+        remains = Remains(
+            rows=[(row, plan.in_plan) for row in plan.rows],
+            attempts=[*(attempt for generation in mine for attempt in generation.attempts), *held],
+            suspects=(),
+        )
+        restored = await ledger.restore(facts.out_id, plan.gateway, plan.plan_hash, remains)
+        num_held, num_attempts = num_held + len(held), num_attempts + restored.attempts
+    return Rebuilt(
+        rows=sum(len(plan.rows) for plan in old.plans),
+        attempts=num_attempts,
+        num_held=num_held,
+        num_broken=old.num_broken,
+    )
+
+
+def _maybe_sent(generation: OldGeneration, row: PlanRow, doubts: _Doubts) -> AttemptRecord:
+    """A POST that may have been sent after the files were written, under the key it would have had."""
+    num_answers = sum(attempt.kind not in (None, "incomplete") for attempt in generation.attempts)
+    key = purchase_key(doubts.old_ledger_id, generation.gateway, generation.request_fingerprint, num_answers)
+    place = len(generation.attempts)
+    known: dict[str, Any] = dict.fromkeys(field.name for field in fields(AttemptRecord))
+    known |= {
+        "attempt_id": f"{LOST}{key[:32]}",
+        "gateway": generation.gateway,
+        "request_fingerprint": generation.request_fingerprint,
+        "run_id": "lost",
+        "purchase_idx": place,
+        "attempt_idx": place,
+        "idempotency_key": key,
+        "state": "unknown",
+        "billed": "maybe",
+        "error_type": "interrupted",
+        "error_message": WHY,
+        "reserved_musd": doubts.reserved_musd(row),
+        "sent_at": doubts.now,
+        "results": (),
+    }
+    return AttemptRecord(**known)
+
+
+def _move_remains(path: Path) -> None:
+    """What the lost file left beside it must not be taken for the new one's."""
+    for end in _BESIDE:
+        remains = path.with_name(path.name + end)
+        if remains.exists():
+            remains.replace(remains.with_name(f"{remains.name}.lost"))
+
+
+def _clear(beside: Path) -> None:
+    """Remove what an interrupted rebuilding left."""
+    for end in ("", *_BESIDE):
+        beside.with_name(beside.name + end).unlink(missing_ok=True)
+    locks = beside.with_name(f".{beside.name}.runs")
+    for lock in locks.glob("*.lock") if locks.is_dir() else ():
+        lock.unlink(missing_ok=True)
+    if locks.is_dir():
+        locks.rmdir()
