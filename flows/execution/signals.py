@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first drains, the second aborts.
+"""Ctrl-C, SIGTERM and a terminal that goes away: the first drains, the second aborts.
 
 The handlers are installed inside the flow, over Prefect's, and taken away after it.
 """
@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 WORKER_DRAIN_S = 20.0
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def default_drain_s() -> float | None:
@@ -45,12 +46,14 @@ class Drain:
 
 @contextmanager
 def draining(drain: Drain) -> Generator[None]:
-    """Handle SIGINT and SIGTERM while the block runs; outside the main thread nothing is installed."""
+    """Handle what asks a run to end while the block runs; outside the main thread nothing is installed."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     loop = asyncio.get_running_loop()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    if before[signal.SIGHUP] is signal.SIG_IGN:  # `nohup`: the run goes on without its terminal
+        del before[signal.SIGHUP]
     for number in before:
         loop.add_signal_handler(number, drain.on_signal, loop)
     try:

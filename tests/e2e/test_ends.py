@@ -135,6 +135,19 @@ def test_sigterm_waits_no_longer_than_asked(
     assert statuses(tmp_path) == {"unknown": SLOTS, "planned": 9 - SLOTS}
 
 
+def test_a_session_that_is_closed_finishes_what_is_paid_for(
+    prefect: ServerInUse, start: Start, billed: Callable[[int], int], tmp_path: Path
+) -> None:
+    """SIGHUP, as when an ssh connection drops: the open rows become clips, no other is sent."""
+    process = start(duration_s=4.0)
+    billed(SLOTS)
+    process.send_signal(signal.SIGHUP)
+    sent = ended(process)["posts"]
+    assert (process.returncode, billed(0)) == (130, sent)
+    assert SLOTS <= sent < 9
+    assert statuses(tmp_path) == {"success": sent, "planned": 9 - sent}
+
+
 def test_a_killed_prefect_server_costs_one_line(
     start: Start, billed: Callable[[int], int], tmp_path: Path
 ) -> None:
