@@ -183,7 +183,9 @@ def _sandbox(profile: Profile, port: str, *, is_named: bool) -> Profile:
     """The sandbox on a port of this machine, which the user names and never an OUT."""
     if not port and not is_named:
         raise SettingsError(
-            "This OUT was made by a sandbox that is gone.", "Name a running one: --gateway sandbox:PORT."
+            "This OUT was made by a sandbox, and none is named.",
+            "Name the one that runs still: --gateway sandbox:PORT. If it is gone, `reelsweep run` with"
+            " --on-unknown resubmit makes the rows again.",
         )
     if port and not port.isdigit():
         raise SettingsError(f"--gateway: got {SANDBOX + port!r}, expected sandbox: or sandbox:PORT.")
