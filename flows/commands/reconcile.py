@@ -105,7 +105,7 @@ def _by_bill(out: str, ledger: str | None, path: Path, named: Mapping[Meaning, s
         settled = read_joined(path, named, opened.ledger, opened.facts.out_id)
         asyncio.run(settle(opened.ledger, settled.joined))
         _publish(opened)
-        left = _stand(opened, gateways_of(opened))["unknown"]
+        left = _unknown(opened)
     document = {**as_document(settled), "unknown": left}
     if as_json:
         print_json(document)
@@ -119,7 +119,7 @@ def _rebuild(out: str, ledger: str | None, price: Price | None, *, as_json: bool
     done = rebuild_ledger(find_out(out), ledger, price)
     with open_out(out, ledger) as opened:
         _publish(opened)
-        left = asyncio.run(opened.ledger.tally(opened.facts.out_id)).counts.get("unknown", 0)
+        left = _unknown(opened)
     if as_json:
         print_json({**asdict(done), "unknown": left})
     else:
@@ -162,6 +162,12 @@ def _listed(made: Iterable[str]) -> str:
     """The gateways by name, the latest last."""
     latest_first = dict.fromkeys(reversed(list(made)))
     return " and ".join(repr(name[:200]) for name in reversed(latest_first))
+
+
+def _unknown(opened: OpenOut) -> int:
+    """Rows of unknown fate, whichever gateway has them; an OUT without a run has none."""
+    runs = asyncio.run(opened.ledger.runs(opened.facts.out_id))
+    return _stand(opened, (str(run["gateway"]) for run in runs))["unknown"]
 
 
 def _stand(opened: OpenOut, gateways: Iterable[str]) -> Counter[str]:

@@ -85,7 +85,7 @@ async def test_what_is_unknown_counts_also_when_the_plan_has_left_it(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Reconcile never calls an OUT settled whose unknown rows are of a gateway that the latest plan is not for."""
+    """Reconcile counts unknown rows of every gateway it speaks for, whichever the latest plan is for."""
     monkeypatch.setenv("REELSWEEP_API_KEY", "key")
     own_gateway.answer = lambda _asked: respond(b'data: {"id":"c","choices":[]}\n\n')
     table = pd.DataFrame({"prompt": ["one"]})
