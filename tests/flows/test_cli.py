@@ -11,7 +11,11 @@ from inspect import getdoc
 import pytest
 from reelsweep.flows.cli import COMMANDS
 
-PLACES = {"run": "runs/sandbox/TABLE.", "plan": "runs/TABLE,", "seedcheck": "runs/seedcheck/GATEWAY-MODEL when"}
+PLACES = {
+    "run": "runs/sandbox/TABLE.",
+    "plan": "runs/TABLE,",
+    "seedcheck": "runs/seedcheck/GATEWAY-MODEL when",
+}
 
 
 def help_of(*arguments: str) -> str:
