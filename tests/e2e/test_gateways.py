@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from reelsweep.flows.commands import reconcile as command
+from reelsweep.prompts.errors import OutError
 from reelsweep.tasks.manifest.outfile import read_out, write_out
 from reelsweep.tasks.manifest.read import read_manifest
 from reelsweep.tasks.sandbox.server import SandboxServer
@@ -73,3 +74,28 @@ async def test_only_the_gateway_that_sold_a_clip_is_asked_about_it(
     assert await asyncio.to_thread(command.reconcile, out, gateway=own_gateway.base_url) in (0, 1)
     assert len(own_gateway.asked) > asked
     assert "looked at 1 attempts" in capsys.readouterr().out
+
+
+async def test_what_is_unknown_counts_also_when_the_plan_has_left_it(
+    make: Callable[..., Any],
+    sandbox: SandboxServer,
+    own_gateway: Any,
+    respond: Callable[..., bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Reconcile counts unknown rows of every gateway it speaks for, whichever the latest plan is for."""
+    monkeypatch.setenv("REELSWEEP_API_KEY", "key")
+    own_gateway.answer = lambda _asked: respond(b'data: {"id":"c","choices":[]}\n\n')
+    table = pd.DataFrame({"prompt": ["one"]})
+    assert (await make(table, gateway=own_gateway.base_url)).counts == {"unknown": 1}
+    await make(table, gateway=sandbox.base_url)
+    out, bill = str(tmp_path / "out"), tmp_path / "bill.csv"
+    bill.write_text("request_id,cost\n")
+    with pytest.raises(OutError, match=f"'{own_gateway.origin}' and '{sandbox.base_url[:-3]}', not by"):
+        await asyncio.to_thread(command.reconcile, out, gateway="https://elsewhere.example.com/v1")
+    assert await asyncio.to_thread(command.reconcile, out, gateway=own_gateway.base_url) == 1
+    assert "looked at 1 attempts: 1 unknown; 1 rows unknown" in capsys.readouterr().out
+    assert await asyncio.to_thread(command.reconcile, out, bill=str(bill)) == 1
+    assert "1 rows unknown" in capsys.readouterr().out
