@@ -95,11 +95,14 @@ def with_gateway(opened: OpenOut, options: RunOptions) -> RunOptions:
 
 
 def gateways_of(opened: OpenOut) -> list[str]:
-    """The gateways of the OUT's runs, by the ledger's names, the latest last. Raises OutError without one."""
+    """The gateways of the OUT's runs, by the ledger's names, the latest last. Raises OutError without one.
+
+    One that was only asked (`reconcile`, which has no plan) comes before those that made something.
+    """
     runs = asyncio.run(opened.ledger.runs(opened.facts.out_id))
     if not runs:
         raise OutError(f"{opened.storage} has no run yet.", "Start one with `reelsweep run`.")
-    return [str(run["gateway"]) for run in runs]
+    return [str(run["gateway"]) for run in sorted(runs, key=lambda run: bool(run["plan_hash"]))]
 
 
 def _as_before(opened: OpenOut, gateway: str, options: RunOptions) -> RunOptions:

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 from reelsweep.flows.planning.grid import grid_lines
 from reelsweep.flows.planning.preview import Preview
+from reelsweep.flows.planning.reach import Reach
 from reelsweep.flows.planning.seeds import PlannedSeeds
 from reelsweep.flows.reporting.display import escape_terminal
 from rich.console import Console
@@ -60,6 +61,8 @@ def preview_lines(shown: Preview) -> list[tuple[str, str]]:
         ("sent", ", ".join(shown.sent) or "none"),
         *(("seeds", seeds_line(seeds)) for seeds in shown.seeds),
     ]
+    if shown.budget is not None:
+        lines.insert(6, ("budget", budget_line(shown.budget, shown.to_make)))
     if shown.grid is not None:
         lines[3:3] = grid_lines(shown.grid)
     if shown.shared:
@@ -77,6 +80,12 @@ def to_make_line(shown: Preview) -> str:
     """How many generations, and how many where clips are rejected."""
     most = f"; at most {shown.to_make + shown.spare}, where clips are rejected" if shown.spare else ""
     return f"{shown.to_make}{most}"
+
+
+def budget_line(reach: Reach, to_make: int) -> str:
+    """What is left of a cap, and whether it is enough."""
+    is_enough = reach.generations >= to_make
+    return f"{reach}; {'enough for all' if is_enough else f'reaches {reach.generations} of {to_make}'}"
 
 
 def seeds_line(seeds: PlannedSeeds) -> str:

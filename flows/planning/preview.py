@@ -18,6 +18,7 @@ from typing import Any
 
 from reelsweep.flows.planning.grid import Grid, grid_of
 from reelsweep.flows.planning.models import listed_models, model_warnings
+from reelsweep.flows.planning.reach import Reach, reach_of, used_musd
 from reelsweep.flows.planning.replay import replayable
 from reelsweep.flows.planning.seeds import PlannedSeeds, planned_seeds
 from reelsweep.flows.prepare import Prepared
@@ -66,6 +67,8 @@ class Preview:
     warnings: tuple[str, ...]
     grid: Grid | None
     """Axes and how they meet, where a sweep or a grid varies the rows."""
+    budget: Reach | None
+    """With `--budget`: what of it is used, and how far it reaches."""
     seeds: tuple[PlannedSeeds, ...]
     """Models that are asked with several seeds, and whether they honour them."""
 
@@ -92,6 +95,8 @@ class _Known:
     """Of unknown fate, and asked for again under their keys."""
     acceptance: Acceptance | None
     """With `--accept`: which candidates are open."""
+    used_musd: int = 0
+    """Of the budget."""
 
 
 @dataclass(slots=True)
@@ -101,6 +106,7 @@ class _Sums:
     high_musd: int = 0
     to_make: int = 0
     spare: int = 0
+    budget: Reach | None = None
 
 
 async def preview(prepared: Prepared) -> Preview:
@@ -135,6 +141,7 @@ async def preview(prepared: Prepared) -> Preview:
         eta_s=None if prepared.is_sandbox else ceil(sums.to_make / concurrency) * TYPICAL_S,
         grid=grid_of(plan) if isinstance(plan, Plan) else None,
         warnings=(*plan.warnings, *_about_replays(known), *await _about_models(prepared)),
+        budget=sums.budget,
         seeds=await asyncio.to_thread(planned_seeds, prepared),
     )
 
@@ -173,6 +180,7 @@ async def _look_up(prepared: Prepared) -> _Known:
             elsewhere,
             await replayable(ledger, out_id, prepared.gateway, here, key_ttl_s, datetime.now(UTC)),
             await acceptance_of(prepared, ledger, out_id),
+            await used_musd(ledger, prepared.options.budget),
         )
     finally:
         ledger.close()
@@ -205,6 +213,9 @@ def _sum(prepared: Prepared, known: _Known) -> _Sums:
     spare = () if known.acceptance is None else tuple(islice(known.acceptance.spare(), left))
     sums.spare = len(spare)
     _add_costs(sums, to_make, spare, prepared)
+    if prepared.options.budget is not None and prepared.price is not None:
+        specs = prepared.plan.specs_at(to_make)
+        sums.budget = reach_of(prepared.options.budget, known.used_musd, prepared.price, specs)
     return sums
 
 

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
-from reelsweep.flows.options import RunOptions
+from reelsweep.flows.commands.screen import preview_lines
+from reelsweep.flows.options import Budget, RunOptions
 from reelsweep.flows.planning.preview import Preview, preview
 from reelsweep.flows.prepare import prepare
 from reelsweep.prompts.pricing import Price
+from reelsweep.tasks.ledger.ledger import Ledger
 
 
-def shown(folder: Path, limit: int | None = None, price: Price | None = None) -> Preview:
+def shown(folder: Path, limit: int | None = None, price: Price | None = None, **more: Any) -> Preview:
     """The plan of five prompts, at a gateway that nobody answers for."""
     table = folder / "table.csv"
     table.write_text("prompt\none\ntwo\nthree\nfour\nfive\n")
-    given = RunOptions(gateway="http://127.0.0.1:1/v1", out=str(folder / "out"), limit=limit, price=price)
+    options = {"out": str(folder / "out"), "limit": limit, "price": price, **more}
+    given = RunOptions(gateway="http://127.0.0.1:1/v1", **options)
     return asyncio.run(preview(prepare(str(table), given)))
 
 
@@ -30,3 +36,27 @@ def test_no_plan_takes_less_time_than_one_generation(tmp_path: Path, limit: int,
 def test_one_price_is_said_once(tmp_path: Path, price: Price | None, cost: str | None) -> None:
     """A span only where the least and the most differ; nothing where no price is known."""
     assert shown(tmp_path, price=price).describe_cost() == cost
+
+
+@pytest.mark.parametrize(
+    ("budget", "line"),
+    [
+        ("2", "2.00 USD, 0.00 used; reaches 2 of 5"),
+        ("4/day", "4.00 USD a day, 0.00 used; enough for all"),
+    ],
+)
+def test_a_plan_says_how_far_its_budget_reaches(tmp_path: Path, budget: str, line: str) -> None:
+    """Before anything is bought, not when the run stops."""
+    plan = shown(tmp_path, price=Price.parse("0.80"), budget=Budget.parse(budget))
+    assert ("budget", line) in preview_lines(plan)
+
+
+def test_what_is_spent_counts_against_the_budget_of_a_plan(tmp_path: Path) -> None:
+    """What the ledger has settled and reserved is used, whoever spent it."""
+    ledger = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")
+    ledger.close()
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as database, database:
+        database.execute("UPDATE budgets SET settled_musd = 900000, held_musd = 300000 WHERE slot = -1")
+    price, budget = Price.parse("0.80"), Budget.parse("3")
+    plan = shown(tmp_path, price=price, budget=budget, ledger=f"sqlite:///{tmp_path / 'ledger.db'}")
+    assert ("budget", "3.00 USD, 1.20 used; reaches 2 of 5") in preview_lines(plan)
