@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 from reelsweep.flows.commands import reconcile as command
+from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.manifest.outfile import read_out, write_out
 from reelsweep.tasks.manifest.read import read_manifest
 from reelsweep.tasks.sandbox.server import SandboxServer
@@ -73,3 +75,31 @@ async def test_only_the_gateway_that_sold_a_clip_is_asked_about_it(
     assert await asyncio.to_thread(command.reconcile, out, gateway=own_gateway.base_url) in (0, 1)
     assert len(own_gateway.asked) > asked
     assert "looked at 1 attempts" in capsys.readouterr().out
+
+
+async def test_a_run_answers_for_its_own_rows_when_another_plan_takes_their_place(
+    make: Callable[..., Any],
+    own_gateway: Any,
+    respond: Callable[..., bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What it has left unknown is in its exit code, though the OUT's latest plan asks another gateway."""
+    monkeypatch.setenv("REELSWEEP_API_KEY", "key")
+
+    def ask_elsewhere() -> None:
+        ledger, facts = Ledger.open(f"sqlite:///{tmp_path / 'out' / 'ledger.db'}"), read_out(tmp_path / "out")
+        assert facts is not None
+        try:
+            asyncio.run(ledger.record_plan(facts.out_id, "https://another.example.com", "another", []))
+        finally:
+            ledger.close()
+
+    def answer(_asked: Any) -> bytes:
+        with ThreadPoolExecutor(1) as beside:
+            beside.submit(ask_elsewhere).result()
+        return respond(b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"..."}}]}\n\n')
+
+    own_gateway.answer = answer
+    summary = await make(pd.DataFrame({"prompt": ["one"]}), gateway=own_gateway.base_url)
+    assert (summary.exit_code, summary.posts) == (1, 1)
