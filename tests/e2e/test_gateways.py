@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from reelsweep.flows.commands import reconcile as command
+from reelsweep.flows.commands.show import show
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.manifest.outfile import read_out, write_out
 from reelsweep.tasks.manifest.read import read_manifest
@@ -45,6 +47,21 @@ async def test_an_out_may_go_on_at_another_gateway(
     again = [await make(TABLE, gateway=url) for url in (other, sandbox.base_url)]
     assert [summary.posts for summary in again] == [0, 0]
     assert len(read_manifest(tmp_path / "out")) == 6
+
+
+async def test_each_gateways_row_is_shown_with_its_own_posts(
+    make: Callable[..., Any], sandbox: SandboxServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One request at two gateways is two rows, and a POST to one is none of the other's."""
+    table = pd.DataFrame({"prompt": ["one"]})
+    for url in (sandbox.base_url, sandbox.base_url.replace("127.0.0.1", "localhost")):
+        await make(table, gateway=url)
+    capsys.readouterr()
+    name = read_manifest(tmp_path / "out").iloc[0]["prompt_id"]
+    assert await asyncio.to_thread(show, str(tmp_path / "out"), name, json=True) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [len(row["attempts"]) for row in rows] == [1, 1]
+    assert len({row["attempts"][0]["gateway"] for row in rows}) == 2
 
 
 async def test_only_the_gateway_that_sold_a_clip_is_asked_about_it(
