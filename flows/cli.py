@@ -33,33 +33,37 @@ app = App(
 )
 
 
-def register() -> None:
-    """Hang every command into the app; imported late, so that `--version` stays quick."""
-    for name in COMMANDS:
-        app.command(f"reelsweep.flows.commands.{name}:{name}", name=name)
+def register(*, listed: bool = False) -> None:
+    """Hang every command into the app; imported late, so that `--version` and `--help` stay quick.
+
+    `listed`: only the list of them is wanted; a command's own help is its whole docstring.
+    """
+    for name, does in COMMANDS.items():
+        app.command(f"reelsweep.flows.commands.{name}:{name}", name=name, help=f"{does}." if listed else None)
 
 
-COMMANDS = (
-    "run",
-    "plan",
-    "status",
-    "show",
-    "seedcheck",
-    "reproduce",
-    "gallery",
-    "reconcile",
-    "verify",
-    "export",
-    "explain",
-    "sandbox",
-    "doctor",
-)
+COMMANDS = {
+    "run": "Plan, generate, write the manifest",
+    "plan": "Show what `run` would do with a table: counts, columns, cost, time",
+    "status": "Show counts, spend and what is in flight",
+    "show": "Show rows by prompt id, fingerprint (its beginning will do) or file name, with every attempt",
+    "seedcheck": "Buy three generations, two of them with one seed, and tell whether",
+    "reproduce": "Make a sample of an OUT's requests again and compare",
+    "gallery": "Write the contact sheet of an output folder anew",
+    "reconcile": "Ask about unknown attempts, read kept transcripts again, download what was not stored",
+    "verify": "Check every file of an output folder, or of an export, by size and sha256",
+    "export": "Export the clips of an output folder as a dataset with splits, shards and a card",
+    "explain": "Read one recorded response body and print the Outcome as one JSON object",
+    "sandbox": "Serve the sandbox gateway on 127.0.0.1 until Ctrl-C",
+    "doctor": "Check gateway, key, models, disk, Prefect server and versions",
+}
+"""Each with the beginning of its docstring."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code."""
-    register()
     given = list(sys.argv[1:] if arguments is None else arguments)
+    register(listed=given in ([], ["--help"], ["-h"]))
     before_prefect()
     # Arrow's own allocator keeps up to 30 MB more between two refreshes of a manifest of 1,000 rows.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")

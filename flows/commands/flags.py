@@ -36,8 +36,8 @@ class RunFlags:
     """Options of `run` and `plan`."""
 
     out: Annotated[str | None, Parameter(group=WHERE)] = None
-    """The output folder, or a URL such as s3://bucket/path (with --ledger); when not given runs/<table>, for
-    the sandbox runs/sandbox/<table>."""
+    """The output folder, or a URL such as s3://bucket/path (with --ledger); when not given runs/TABLE, for
+    the sandbox runs/sandbox/TABLE."""
     gateway: Annotated[str | None, Parameter(group=WHERE)] = None
     """sandbox:, a base URL such as https://host/v1, a profile, or gateway-credentials/NAME (a Prefect block);
     REELSWEEP_GATEWAY, else sandbox:."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -86,8 +87,8 @@ def reconcile(
         )
         elsewhere = _open_elsewhere(opened, to.gateway)
         _publish(opened)
-        counts = asyncio.run(opened.ledger.tally(opened.facts.out_id)).counts
-        left, unfetched = counts.get("unknown", 0), counts.get("failed_to_download", 0)
+        stand = _stand(opened, [to.gateway])
+        left, unfetched = stand["unknown"], stand["failed_to_download"]
     if json:
         counted = {"looked_at": done.looked_at, "counts": dict(done.counts), "unknown": left}
         print_json({**counted, "elsewhere": elsewhere})
@@ -104,7 +105,7 @@ def _by_bill(out: str, ledger: str | None, path: Path, named: Mapping[Meaning, s
         settled = read_joined(path, named, opened.ledger, opened.facts.out_id)
         asyncio.run(settle(opened.ledger, settled.joined))
         _publish(opened)
-        left = asyncio.run(opened.ledger.tally(opened.facts.out_id)).counts.get("unknown", 0)
+        left = _unknown(opened)
     document = {**as_document(settled), "unknown": left}
     if as_json:
         print_json(document)
@@ -118,7 +119,7 @@ def _rebuild(out: str, ledger: str | None, price: Price | None, *, as_json: bool
     done = rebuild_ledger(find_out(out), ledger, price)
     with open_out(out, ledger) as opened:
         _publish(opened)
-        left = asyncio.run(opened.ledger.tally(opened.facts.out_id)).counts.get("unknown", 0)
+        left = _unknown(opened)
     if as_json:
         print_json({**asdict(done), "unknown": left})
     else:
@@ -146,7 +147,7 @@ def _access(opened: OpenOut, options: RunOptions) -> _Access:
     is_sandbox = opened.facts.gateway_kind == "sandbox"
     if named.is_sandbox != is_sandbox or (not is_sandbox and named.gateway not in made):
         raise OutError(
-            f"{opened.storage} was made by {made[-1][:200]!r}, not by {named.gateway}.",
+            f"{opened.storage} was made by {_listed(made)}, not by {named.gateway}.",
             "Name the gateway that made it; where it has moved, a profile with both addresses.",
         )
     if is_sandbox:
@@ -155,6 +156,25 @@ def _access(opened: OpenOut, options: RunOptions) -> _Access:
     key = key_of(named, asked)
     remember(named, asked)
     return _Access(named.profile, key, named.gateway)
+
+
+def _listed(made: Iterable[str]) -> str:
+    """The gateways by name, the latest last."""
+    latest_first = dict.fromkeys(reversed(list(made)))
+    return " and ".join(repr(name[:200]) for name in reversed(latest_first))
+
+
+def _unknown(opened: OpenOut) -> int:
+    """Rows of unknown fate, whichever gateway has them; an OUT without a run has none."""
+    runs = asyncio.run(opened.ledger.runs(opened.facts.out_id))
+    return _stand(opened, (str(run["gateway"]) for run in runs))["unknown"]
+
+
+def _stand(opened: OpenOut, gateways: Iterable[str]) -> Counter[str]:
+    """How many generations of these gateways stand how, also those that the latest plan does not ask for."""
+    out_id, ledger = opened.facts.out_id, opened.ledger
+    standings = (asyncio.run(ledger.standings(name, None, out_id)) for name in dict.fromkeys(gateways))
+    return Counter(standing.status for known in standings for standing in known.values())
 
 
 def _open_elsewhere(opened: OpenOut, asked: str) -> dict[str, int]:
@@ -169,7 +189,9 @@ def _sandbox(profile: Profile, port: str, *, is_named: bool) -> Profile:
     """The sandbox on a port of this machine, which the user names and never an OUT."""
     if not port and not is_named:
         raise SettingsError(
-            "This OUT was made by a sandbox that is gone.", "Name a running one: --gateway sandbox:PORT."
+            "This OUT was made by a sandbox, and none is named.",
+            "Name the one that runs still: --gateway sandbox:PORT. If it is gone, `reelsweep run` with"
+            " --on-unknown resubmit makes the rows again.",
         )
     if port and not port.isdigit():
         raise SettingsError(f"--gateway: got {SANDBOX + port!r}, expected sandbox: or sandbox:PORT.")

@@ -92,8 +92,7 @@ def seeds_line(seeds: PlannedSeeds) -> str:
 
 def cost_line(shown: Preview) -> str:
     """Low to high, or that nobody knows."""
-    if shown.cost_high_usd is None or shown.cost_low_usd is None:
+    cost = shown.describe_cost()
+    if cost is None:
         return "free: the sandbox" if shown.gateway.startswith("sandbox@") else "price unknown (give --price)"
-    return (
-        f"{shown.cost_low_usd:.2f} to {shown.cost_high_usd:.2f} USD at {shown.price} ({shown.price_source})"
-    )
+    return f"{cost} at {shown.price} ({shown.price_source})"

@@ -70,7 +70,7 @@ def seedcheck(
     set_
         COLUMN=VALUE, as for run; repeatable.
     out
-        Where the evidence is kept; runs/seedcheck/<gateway>-<model> when not given.
+        Where the evidence is kept; runs/seedcheck/GATEWAY-MODEL when not given.
     again
         Buy three more, with other seeds.
     yes

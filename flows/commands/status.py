@@ -76,5 +76,7 @@ def status_line(document: dict[str, Any]) -> str:
     money = f"{document['cost_usd']:.2f} USD spent"
     if document["reserved_usd"]:
         money += f", {document['reserved_usd']:.2f} reserved"
+    elif not document["cost_usd"]:
+        money = "no cost known"
     flight = f", {document['in_flight']} in flight" if document["in_flight"] else ""
     return escape_terminal(f"{document['out']}: {counts}{flight}; {document['posts']} POSTs, {money}")

@@ -55,9 +55,7 @@ def pass_gate(prepared: Prepared, preview: Preview, *, yes: bool) -> bool:
 
 
 def _ask(preview: Preview) -> bool:
-    cost = "price unknown"
-    if preview.cost_high_usd is not None:
-        cost = f"{preview.cost_low_usd:.2f} to {preview.cost_high_usd:.2f} USD"
+    cost = preview.describe_cost() or "price unknown"
     sys.stderr.write(f"Buy {preview.to_make} generations from {preview.gateway} ({cost})? [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import islice
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,13 @@ class Preview:
     """Axes and how they meet, where a sweep or a grid varies the rows."""
     seeds: tuple[PlannedSeeds, ...]
     """Models that are asked with several seeds, and whether they honour them."""
+
+    def describe_cost(self) -> str | None:
+        """`2.40 USD`, or `2.40 to 4.80 USD` where it depends on the answers; None without a price."""
+        if self.cost_low_usd is None or self.cost_high_usd is None:
+            return None
+        low, high = f"{self.cost_low_usd:.2f}", f"{self.cost_high_usd:.2f}"
+        return f"{high} USD" if low == high else f"{low} to {high} USD"
 
     def as_json(self) -> dict[str, Any]:
         """The object `plan --json` prints."""
@@ -124,7 +132,7 @@ async def preview(prepared: Prepared) -> Preview:
         price_source=prepared.price_source,
         cost_low_usd=None if price is None else sums.low_musd / 1e6,
         cost_high_usd=None if price is None else sums.high_musd / 1e6,
-        eta_s=None if prepared.is_sandbox else sums.to_make / concurrency * TYPICAL_S,
+        eta_s=None if prepared.is_sandbox else ceil(sums.to_make / concurrency) * TYPICAL_S,
         grid=grid_of(plan) if isinstance(plan, Plan) else None,
         warnings=(*plan.warnings, *_about_replays(known), *await _about_models(prepared)),
         seeds=await asyncio.to_thread(planned_seeds, prepared),

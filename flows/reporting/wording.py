@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from reelsweep.flows.summary import RunSummary
 
 REMEDIES: Mapping[str, str] = {
-    "unknown": "what became of them is not known, so they count as paid; `--on-unknown resubmit` buys again",
+    "unknown": "what became of them is not known, so they count as paid; `reelsweep reconcile` asks, or reads"
+    " the provider's bill, and `--on-unknown resubmit` buys again",
     "failed": "the same command again sends what was not billed, with `--retry-failed` also what was",
     "failed_to_download": "they are paid for; the same command again downloads them",
     "invalid_output": "they are paid for; `--retry-failed` buys them again",

@@ -36,7 +36,7 @@ def read_standings(
     live = set(conn.execute(_LIVE).scalars())
     found: dict[str, Standing] = {}
     if fingerprints is None:
-        rows = conn.execute(_OF_OUT, {"b_gateway": gateway, "b_out": out_id})
+        rows = conn.execute(_OF_OUT, {"b_gateway": gateway, "b_out": out_id}).all()
         return {row[0]: _standing(row, live) for row in rows}
     for asked in _batches(fingerprints):
         rows = conn.execute(_OF_FINGERPRINTS, {"b_gateway": gateway, "b_fingerprints": asked})

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from reelsweep.flows.commands import reconcile as command
 from reelsweep.flows.commands.show import show
+from reelsweep.prompts.errors import OutError
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.manifest.outfile import read_out, write_out
 from reelsweep.tasks.manifest.read import read_manifest
@@ -34,11 +35,12 @@ async def test_an_out_may_go_on_at_another_gateway(
     make: Callable[..., Any], sandbox: SandboxServer, tmp_path: Path
 ) -> None:
     """What one has made stays as lines; the other is asked for all of it once; a lost ledger knows both."""
+    sold = len(sandbox.bill())
     other = sandbox.base_url.replace("127.0.0.1", "localhost")
     summaries = [await make(TABLE, gateway=url) for url in (sandbox.base_url, other, sandbox.base_url, other)]
     assert [summary.posts for summary in summaries] == [2, 2, 0, 0]
     assert [summary.counts for summary in summaries] == [{"success": 3}] * 4
-    assert len(sandbox.bill()) == 4
+    assert len(sandbox.bill()) - sold == 4
     before = read_manifest(tmp_path / "out")
     assert [len(rows) for _, rows in before.groupby("gateway")] == [3, 3]
     assert set(before.loc[before["in_plan"], "gateway"]) == {other.removesuffix("/v1")}
@@ -92,6 +94,31 @@ async def test_only_the_gateway_that_sold_a_clip_is_asked_about_it(
     assert await asyncio.to_thread(command.reconcile, out, gateway=own_gateway.base_url) in (0, 1)
     assert len(own_gateway.asked) > asked
     assert "looked at 1 attempts" in capsys.readouterr().out
+
+
+async def test_what_is_unknown_counts_also_when_the_plan_has_left_it(
+    make: Callable[..., Any],
+    sandbox: SandboxServer,
+    own_gateway: Any,
+    respond: Callable[..., bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Reconcile counts unknown rows of every gateway it speaks for, whichever the latest plan is for."""
+    monkeypatch.setenv("REELSWEEP_API_KEY", "key")
+    own_gateway.answer = lambda _asked: respond(b'data: {"id":"c","choices":[]}\n\n')
+    table = pd.DataFrame({"prompt": ["one"]})
+    assert (await make(table, gateway=own_gateway.base_url)).counts == {"unknown": 1}
+    await make(table, gateway=sandbox.base_url)
+    out, bill = str(tmp_path / "out"), tmp_path / "bill.csv"
+    bill.write_text("request_id,cost\n")
+    with pytest.raises(OutError, match=f"'{own_gateway.origin}' and '{sandbox.base_url[:-3]}', not by"):
+        await asyncio.to_thread(command.reconcile, out, gateway="https://elsewhere.example.com/v1")
+    assert await asyncio.to_thread(command.reconcile, out, gateway=own_gateway.base_url) == 1
+    assert "looked at 1 attempts: 1 unknown; 1 rows unknown" in capsys.readouterr().out
+    assert await asyncio.to_thread(command.reconcile, out, bill=str(bill)) == 1
+    assert "1 rows unknown" in capsys.readouterr().out
 
 
 async def test_a_run_answers_for_its_own_rows_when_another_plan_takes_their_place(

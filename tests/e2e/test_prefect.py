@@ -67,7 +67,8 @@ def run(*command: str, cwd: Path, env: dict[str, str] | None = None, given: str 
 def without_prefect(home: Path) -> dict[str, str]:
     """This environment with no Prefect server configured."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_API")}
-    return {**kept, "PREFECT_HOME": str(home)}
+    patience = {"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120"}  # 20 on a busy machine are few
+    return {**kept, **patience, "PREFECT_HOME": str(home)}
 
 
 def test_every_block_has_its_test(blocks: dict[str, str]) -> None:

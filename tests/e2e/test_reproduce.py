@@ -125,7 +125,7 @@ def test_the_sample_and_its_price_come_first(
         reproduce_command(out, sample="1", flags=flags)
     asked = capsys.readouterr().err
     assert "1 of 1 requests" in asked
-    assert "0.10 to 0.10 USD" in asked
+    assert "0.10 USD at 0.10" in asked
     assert reproduce_command(out, sample="1", flags=replace(flags, budget="1"), json=True) == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["posts"], document["verdicts"][0]["different"]["pairs"]) == (1, 1)

@@ -136,7 +136,7 @@ def test_the_same_command_again_answers_from_the_evidence(
     command = partial(seedcheck, flags=flags, size="96x64", seconds="0.5", json=True)
     with pytest.raises(UsageError, match="--yes"):
         command()
-    assert "0.30 to 0.30 USD" in capsys.readouterr().err
+    assert "0.30 USD at 0.10" in capsys.readouterr().err
     with pytest.raises(UsageError, match="--set seed: the experiment chooses it"):
         command(set_=("seed=1",))
     said = []

@@ -211,7 +211,7 @@ async def test_an_out_that_calls_itself_a_sandboxs_reaches_nobody(theirs: Path, 
     facts = read_out(theirs)
     assert facts is not None
     write_out(theirs, facts.model_copy(update={"gateway_kind": "sandbox"}))
-    with pytest.raises(SettingsError, match="sandbox that is gone"):
+    with pytest.raises(SettingsError, match="made by a sandbox, and none is named"):
         await ask(theirs)
     with pytest.raises(OutError):
         await reproduce(str(theirs), sample="1")

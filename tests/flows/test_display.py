@@ -164,6 +164,7 @@ def test_the_summary_names_places_and_remedies() -> None:
     text = stream.getvalue()
     for part in ("7 success", "11 POSTs in 3 min 20 s", "$8.80", SUMMARY.manifest, "runs/table/index.html"):
         assert part in text
+    assert "`reelsweep reconcile` asks" in text
     assert "--on-unknown resubmit" in text
     assert "failed" not in text
 

@@ -28,7 +28,7 @@ def out(tmp_path: Path) -> Path:
     return tmp_path
 
 
-async def send_one(ledger: Ledger) -> None:
+async def send_one(ledger: Ledger, price_max_musd: int | None = 100_000) -> None:
     """A run with one POST on its way."""
     run = {
         **dict.fromkeys((field.name for field in fields(RunRecord)), ""),
@@ -54,7 +54,11 @@ async def send_one(ledger: Ledger) -> None:
     await ledger.start_run(RunRecord(**run))
     await ledger.record_plan("out", GATEWAY, "plan", [PlanRow(**row)])
     wish = ClaimRequest(
-        run_id="run", request_fingerprint="f", body_sha256="b", price_max_musd=100_000, price="0.1"
+        run_id="run",
+        request_fingerprint="f",
+        body_sha256="b",
+        price_max_musd=price_max_musd,
+        price=None if price_max_musd is None else "0.1",
     )
     assert isinstance(await ledger.claim(GATEWAY, wish), Claim)
 
@@ -69,3 +73,11 @@ async def test_what_a_dead_run_had_in_flight_is_unknown(out: Path) -> None:
     assert (during["in_flight"], during["counts"]) == (1, {"in_progress": 1})
     assert (after["in_flight"], after["counts"], after["reserved_usd"]) == (0, {"unknown": 1}, 0.1)
     assert status_line(after).endswith("1 unknown; 1 POSTs, 0.00 USD spent, 0.10 reserved")
+
+
+async def test_what_has_no_price_is_not_said_to_cost_nothing(out: Path) -> None:
+    """A run without --price has sums of zero, and they are no word on what was paid."""
+    ledger = await asyncio.to_thread(Ledger.open, f"sqlite:///{out / 'ledger.db'}")
+    await send_one(ledger, price_max_musd=None)
+    await asyncio.to_thread(ledger.close)
+    assert status_line(await asyncio.to_thread(status_of, out)).endswith("1 unknown; 1 POSTs, no cost known")
