@@ -26,6 +26,7 @@ from reelsweep.flows.out.clean import note_live
 from reelsweep.flows.out.planned import PlannedLines
 from reelsweep.flows.planning.claim import claim_out, refuse_other_table
 from reelsweep.flows.planning.gate import demand_key
+from reelsweep.flows.planning.recording import record_lines
 from reelsweep.flows.planning.replay import replayable
 from reelsweep.flows.prepare import Prepared, gateway_door
 from reelsweep.flows.selection.acceptance import Acceptance
@@ -36,7 +37,6 @@ from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.artifacts.probe import Prober
 from reelsweep.tasks.artifacts.store import Store
 from reelsweep.tasks.gateway.strata import Strata
-from reelsweep.tasks.ledger.kept import Kept
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.ledger.records import PlanDiff, RunRecord, Standing
 from reelsweep.tasks.manifest.outfile import OutFacts
@@ -173,7 +173,8 @@ async def open_run(prepared: Prepared) -> AsyncGenerator[OpenRun]:
         CONTEXTS[run_id] = context
         stack.callback(CONTEXTS.pop, run_id, None)
         acceptance = await acceptance_of(prepared, ledger, facts.out_id)
-        diff = await _record(prepared, ledger, facts.out_id, acceptance)
+        lines = PlannedLines(prepared.plan, None if acceptance is None else acceptance.opened)
+        diff = await record_lines(ledger, facts.out_id, prepared.gateway, lines, extends=prepared.extends)
         bought_before = await ledger.bought_before(facts.out_id, prepared.gateway)
         standings = await ledger.standings(prepared.gateway, None, facts.out_id)
         context.standings = standings
@@ -197,16 +198,6 @@ async def open_run(prepared: Prepared) -> AsyncGenerator[OpenRun]:
                 datetime.now(UTC),
             ),
         )
-
-
-async def _record(prepared: Prepared, ledger: Ledger, out_id: str, acceptance: Acceptance | None) -> PlanDiff:
-    """Make the OUT's lines those of the plan; most of a long table's are there already, and not even made."""
-    gateway, plan = prepared.gateway, prepared.plan
-    lines = PlannedLines(plan, None if acceptance is None else acceptance.opened)
-    kept = Kept() if prepared.extends else await ledger.kept(out_id, gateway, lines.told)
-    return await ledger.record_plan(
-        out_id, gateway, plan.plan_hash, lines.rows(kept), kept=kept, extends=prepared.extends
-    )
 
 
 def _changes(diff: PlanDiff) -> Changes | None:

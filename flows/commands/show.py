@@ -73,8 +73,8 @@ def matches(line: Line, row: str) -> bool:
 
 def record_of(opened: OpenOut, line: Line, attempts: list[AttemptRecord]) -> dict[str, Any]:
     """The record, its attempts, its transcripts and the command that makes it again."""
-    fingerprint = line.plan.request_fingerprint
-    mine = [attempt for attempt in attempts if attempt.request_fingerprint == fingerprint]
+    asked = (line.gateway, line.plan.request_fingerprint)
+    mine = [attempt for attempt in attempts if (attempt.gateway, attempt.request_fingerprint) == asked]
     return {
         "row": {**asdict(line.plan), "params": dict(line.plan.params), "meta": dict(line.plan.meta)},
         "status": line.status,

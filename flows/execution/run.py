@@ -109,10 +109,11 @@ async def run_to_summary(prepared: Prepared) -> RunSummary:
                 await drift.close()
         await run.context.ledger.cut(run.run_id)
         tally = await run.context.ledger.tally(run.context.out_id, run.run_id)
+        num_unknown = await _num_unknown(run, tracker, tally)
         await manifesting.rest()
         published = await manifesting.publish()
         strata = await run.context.ledger.strata(run.context.out_id, prepared.gateway)
-        summary = _summary(run, tracker, tally, strata, started).model_copy(
+        summary = _summary(run, tracker, tally, num_unknown, strata, started).model_copy(
             update=selected(published.selection, run.acceptance)
         )
         await run.context.ledger.end_run(
@@ -235,8 +236,23 @@ def _interrupted() -> Stop:
     )
 
 
+async def _num_unknown(run: OpenRun, tracker: Tracker, tally: Tally) -> int:
+    """Rows whose fate is not known; another plan may have taken the place of this run's meanwhile."""
+    in_plan = tally.counts.get("unknown", 0)
+    if in_plan or not tracker.ends["unknown"]:
+        return in_plan
+    context, asked = run.context, frozenset(run.prepared.plan.fingerprints())
+    standings = await context.ledger.standings(context.gateway, None, context.out_id)
+    return sum(standings[name].status == "unknown" for name in standings.keys() & asked)
+
+
 def _summary(
-    run: OpenRun, tracker: Tracker, tally: Tally, strata: Sequence[StratumCount], started: float
+    run: OpenRun,
+    tracker: Tracker,
+    tally: Tally,
+    num_unknown: int,
+    strata: Sequence[StratumCount],
+    started: float,
 ) -> RunSummary:
     context = run.context
     counts = {name: number for name, number in sorted(tally.counts.items()) if number}
@@ -251,7 +267,7 @@ def _summary(
         posts=tally.posts,
         cost_usd=None if run.prepared.price is None else tally.cost_musd / 1_000_000,
         elapsed_s=round(time.monotonic() - started, 3),
-        exit_code=exit_code(stop, num_left=tracker.num_left + counts.get("unknown", 0) + len(run.held_back)),
+        exit_code=exit_code(stop, num_left=tracker.num_left + num_unknown + len(run.held_back)),
         stopped=None if stop is None else str(stop),
         stop_reason=None if stop is None else stop.reason,
         strata=by_model(strata),

@@ -11,13 +11,14 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
-from reelsweep.flows.out.again import Images, command_for
+from reelsweep.flows.out.again import Images, Payloads, command_for
 from reelsweep.prompts.errors import TroubleError
 from reelsweep.tasks.artifacts.probe import Prober
 from reelsweep.tasks.gallery.cells import MAX_ROWS
 from reelsweep.tasks.gallery.posters import draw_posters, missing_posters
+from reelsweep.tasks.gallery.record import asked_of
 from reelsweep.tasks.gallery.write import write_gallery
-from reelsweep.tasks.ledger.records import Line
+from reelsweep.tasks.ledger.records import Line, PlanRow
 from reelsweep.tasks.manifest.publisher import Lines
 from reelsweep.tasks.storage.out import Out
 
@@ -41,16 +42,21 @@ def called(out: Out) -> str:
 
 
 def list_commands(lines: Iterable[Line], name: str, images: Images) -> Mapping[str, str]:
-    """By request fingerprint, the command that makes it again into a folder beside `name`."""
-    known = {line.plan.request_fingerprint: (line.plan, line.gateway) for line in islice(lines, MAX_ROWS)}
+    """By what is asked of whom (`asked_of`), the command that makes it again into a folder beside `name`."""
+    known = {
+        asked_of(line.plan.request_fingerprint, line.gateway): (line.plan, line.gateway)
+        for line in islice(lines, MAX_ROWS)
+    }
     commands: dict[str, str] = {}
-    for fingerprint, (plan, gateway) in known.items():
+    for asked, (plan, gateway) in known.items():
         if len(plan.payload) <= MAX_PAYLOAD_CHARS:
             with suppress(KeyError):  # it follows a row beyond those of the page
-                commands[fingerprint] = command_for(
-                    plan, gateway, name, lambda parent: known[parent][0].payload, images
-                )
+                commands[asked] = command_for(plan, gateway, name, _payloads(known, gateway), images)
     return commands
+
+
+def _payloads(known: Mapping[str, tuple[PlanRow, str]], gateway: str) -> Payloads:
+    return lambda fingerprint: known[asked_of(fingerprint, gateway)][0].payload
 
 
 def draw_some_posters(out: Out, prober: Prober) -> None:

@@ -10,7 +10,7 @@ import uuid
 from itertools import islice
 
 from reelsweep.flows.out.places import if_lost, nothing_sent, only_writer
-from reelsweep.flows.prepare import Prepared
+from reelsweep.flows.prepare import Prepared, check_out
 from reelsweep.prompts.errors import OutError, SettingsError
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.manifest.outfile import OutFacts, create_out, read_out, write_out
@@ -42,6 +42,7 @@ def _give_facts(prepared: Prepared, ledger: Ledger) -> OutFacts:
     if read_out(prepared.storage) is None and create_out(prepared.storage, fresh):
         return fresh
     facts = read_out(prepared.storage) or fresh
+    check_out(prepared.storage, facts, is_sandbox=prepared.is_sandbox, ledger=prepared.options.ledger)
     if facts.ledger_id != ledger.ledger_id:
         raise SettingsError(
             f"{prepared.storage} belongs to another ledger than {prepared.ledger_url}.",

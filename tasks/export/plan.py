@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -125,12 +125,16 @@ def plan_export(source: Source, recipe: Recipe) -> ExportPlan:
 
 def _without_repetitions(source: Source, found: list[int]) -> list[int]:
     """The rows a table has asked for: what was made again would stand here twice."""
-    rows = source.rows(("request_fingerprint", "in_plan")) if source.repetitions else []
+    rows = source.rows(("gateway", "request_fingerprint", "in_plan")) if source.repetitions else []
     return [
         row
         for row in found
-        if not rows or rows[row]["in_plan"] or rows[row]["request_fingerprint"] not in source.repetitions
+        if not rows or rows[row]["in_plan"] or _asked(rows[row]) not in source.repetitions
     ]
+
+
+def _asked(row: Mapping[str, Any]) -> tuple[str, str]:
+    return row["gateway"], row["request_fingerprint"]
 
 
 def _samples(source: Source, recipe: Recipe, chosen: Sequence[int], groups: Sequence[str]) -> list[Sample]:

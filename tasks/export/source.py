@@ -31,8 +31,8 @@ class Source:
     """What the manifest says of its run as a whole."""
     follows: Mapping[str, str]
     """Request to the request it edits."""
-    repetitions: frozenset[str]
-    """Requests that were made only to compare them with an earlier result."""
+    repetitions: frozenset[tuple[str, str]]
+    """Gateways and requests that were made only to compare them with an earlier result."""
     ended: bool
     """Whether its last run ended by itself."""
 
@@ -105,11 +105,11 @@ def _facts(parquet: pq.ParquetFile) -> dict[str, str]:
     return {key.removeprefix(FACT): facts[key] for key in sorted(facts) if key.startswith(FACT)}
 
 
-def _repetitions(place: Place) -> frozenset[str]:
+def _repetitions(place: Place) -> frozenset[tuple[str, str]]:
     if place.size(REPRODUCTION) is None:
         return frozenset()
-    table = read_table(place, REPRODUCTION, ("again_request_fingerprint",))
-    return frozenset(table.column(0).to_pylist())
+    table = read_table(place, REPRODUCTION, ("gateway", "again_request_fingerprint"))
+    return frozenset((row["gateway"], row["again_request_fingerprint"]) for row in table.to_pylist())
 
 
 def _follows(place: Place) -> dict[str, str]:

@@ -47,17 +47,23 @@ ATTEMPT = (
 )
 """Columns of an attempt, as far as a person looks at them."""
 Attempts = Mapping[str, Sequence[Mapping[str, Any]]]
-"""By request fingerprint, oldest first."""
+"""By what was asked of whom (`asked_of`), oldest first."""
 
 
 def records(columns: Columns, attempts: Attempts, again: Mapping[str, str]) -> Mapping[str, Any]:
-    """The document of some rows; `again` is the command that makes a request again."""
-    asked = set(columns["request_fingerprint"].values)
+    """The document of some rows; `again` is the command that makes a request again, by `asked_of`."""
+    fingerprints, gateways = columns["request_fingerprint"], columns["gateway"]
+    asked = {asked_of(fingerprints.at(row), gateways.at(row)) for row in range(len(fingerprints))}
     return {
         "columns": {name: _whole(column).as_json() for name, column in columns.items()},
         "attempts": {name: attempts[name] for name in sorted(asked & attempts.keys())},
         "again": {name: again[name] for name in sorted(asked & again.keys())},
     }
+
+
+def asked_of(request_fingerprint: str, gateway: str) -> str:
+    """What a request to one gateway is called: a folder may hold the same one to several."""
+    return f"{request_fingerprint}@{gateway}"
 
 
 def sections(names: Iterable[str]) -> Sequence[tuple[str, Sequence[str]]]:
@@ -85,7 +91,7 @@ def attempts_of(rows: Iterable[Mapping[str, Any]]) -> Attempts:
     found: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
         told = {name: _told(row[name]) for name in ATTEMPT if row.get(name) is not None}
-        found[row["request_fingerprint"]].append(told)
+        found[asked_of(row["request_fingerprint"], row["gateway"])].append(told)
     return found
 
 

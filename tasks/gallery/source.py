@@ -20,7 +20,7 @@ from reelsweep.tasks.gallery.encoded import NONE, Columns, Encoded
 from reelsweep.tasks.gallery.page import Figures
 from reelsweep.tasks.gallery.record import ATTEMPT, Attempts, attempts_of
 
-ASKED = "request_fingerprint"
+ASKED, GATEWAY = "request_fingerprint", "gateway"
 BATCH = 10_000
 """Attempts that are looked through at once."""
 
@@ -43,14 +43,14 @@ def read_records(manifest: Path, size: int) -> Iterator[Columns]:
 
 
 def read_attempts(attempts: Path, wanted: Collection[str]) -> Attempts:
-    """The attempts that asked for one of the `wanted` fingerprints, by these."""
+    """The attempts that asked for one of the `wanted` fingerprints, by `asked_of`."""
     return attempts_of(_attempts(attempts, wanted)) if attempts.exists() else {}
 
 
 def _attempts(attempts: Path, wanted: Collection[str]) -> Iterator[dict[str, Any]]:
     is_wanted = pc.field(ASKED).isin(list(wanted))
     with pq.ParquetFile(attempts) as parquet:
-        names = [name for name in parquet.schema_arrow.names if name in (ASKED, *ATTEMPT)]
+        names = [name for name in parquet.schema_arrow.names if name in (ASKED, GATEWAY, *ATTEMPT)]
         for batch in parquet.iter_batches(BATCH, columns=names):
             yield from pa.Table.from_batches([batch]).filter(is_wanted).to_pylist()
 

@@ -26,12 +26,11 @@ def can_ask(context: RunContext, outcome: Outcome) -> bool:
     return outcome.status in ("submitted", "incomplete") and bool(_urls(context, outcome))
 
 
-async def ask_until_ended(context: RunContext, attempt_id: str, outcome: Outcome) -> Outcome:
+async def ask_until_ended(context: RunContext, outcome: Outcome) -> Outcome:
     """Ask, soon at first and then every `poll_s`, until the job has ended or its time is over.
 
     Where nobody knows the job the outcome stays, or becomes, `incomplete`.
     """
-    await context.ledger.note(attempt_id, task_id=outcome.task_id, status_url=outcome.status_url)
     times, pause_s = context.policy.times, FIRST_PAUSE_S
     give_up_at = context.clock() + times.stream_s
     lost_at = context.clock() + min(context.policy.lost_s, times.stream_s)

@@ -65,7 +65,8 @@ async def buy(
         return Bought(end=await conclude(spec, context, claim.attempt_id, outcome, exchange.tape), again=True)
     context.limiter(spec.model).succeeded()
     if can_ask(context, outcome):
-        outcome = await ask_until_ended(context, claim.attempt_id, outcome)
+        await _note(context, claim, outcome.task_id, outcome.status_url)
+        outcome = await ask_until_ended(context, outcome)
     context.made_by(spec.model, outcome)  # before the next send leaves
     await leave_slot()
     end = await conclude(spec, context, claim.attempt_id, outcome, exchange.tape)
@@ -84,7 +85,7 @@ async def _post(
         first = datetime.now(UTC) if reader.num_events and not seen_events else None
         seen_events = seen_events or first is not None
         if first is not None or reader.task_id or reader.status_url:
-            await _note(context, claim, reader, first)
+            await _note(context, claim, reader.task_id, reader.status_url, first)
 
     def make_reader(response: httpx.Response) -> BodyReader:
         return Reader(
@@ -111,14 +112,18 @@ async def _post(
 
 
 async def _note(
-    context: RunContext, claim: Claim, reader: BodyReader, first_event_at: datetime | None
+    context: RunContext,
+    claim: Claim,
+    task_id: str | None,
+    status_url: str | None,
+    first_event_at: datetime | None = None,
 ) -> None:
-    """Keep what is seen. A ledger that cannot take it ends the run, but costs no stream that is paid for."""
+    """Keep what is seen. A ledger that cannot take it ends the run, but costs nothing that is paid for."""
     try:
         await context.ledger.note(
             claim.attempt_id,
-            task_id=hide_text(reader.task_id, context.key),
-            status_url=hide_text(reader.status_url, context.key),
+            task_id=hide_text(task_id, context.key),
+            status_url=hide_text(status_url, context.key),
             first_event_at=first_event_at,
         )
     except TroubleError as error:

@@ -19,7 +19,7 @@ async def recover(spec: GenerationSpec, context: RunContext, attempt_id: str) ->
     """Ask for an attempt whose stream was cut; `unknown` when nobody knows it any more."""
     attempt = await context.ledger.attempt(attempt_id)
     asked = await context.store.off_loop(partial(_asked, attempt, context))
-    answer = await ask_until_ended(context, attempt_id, asked)
+    answer = await ask_until_ended(context, asked)
     if answer.status == "incomplete":
         return RowEnd(status="unknown", error_type=attempt.error_type, message=attempt.error_message or "")
     context.made_by(spec.model, answer)

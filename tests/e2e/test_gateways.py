@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 from reelsweep.flows.commands import reconcile as command
+from reelsweep.flows.commands.show import show
 from reelsweep.prompts.errors import OutError
+from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.manifest.outfile import read_out, write_out
 from reelsweep.tasks.manifest.read import read_manifest
 from reelsweep.tasks.sandbox.server import SandboxServer
@@ -45,6 +49,21 @@ async def test_an_out_may_go_on_at_another_gateway(
     again = [await make(TABLE, gateway=url) for url in (other, sandbox.base_url)]
     assert [summary.posts for summary in again] == [0, 0]
     assert len(read_manifest(tmp_path / "out")) == 6
+
+
+async def test_each_gateways_row_is_shown_with_its_own_posts(
+    make: Callable[..., Any], sandbox: SandboxServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One request at two gateways is two rows, and a POST to one is none of the other's."""
+    table = pd.DataFrame({"prompt": ["one"]})
+    for url in (sandbox.base_url, sandbox.base_url.replace("127.0.0.1", "localhost")):
+        await make(table, gateway=url)
+    capsys.readouterr()
+    name = read_manifest(tmp_path / "out").iloc[0]["prompt_id"]
+    assert await asyncio.to_thread(show, str(tmp_path / "out"), name, json=True) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [len(row["attempts"]) for row in rows] == [1, 1]
+    assert len({row["attempts"][0]["gateway"] for row in rows}) == 2
 
 
 async def test_only_the_gateway_that_sold_a_clip_is_asked_about_it(
@@ -100,3 +119,31 @@ async def test_what_is_unknown_counts_also_when_the_plan_has_left_it(
     assert "looked at 1 attempts: 1 unknown; 1 rows unknown" in capsys.readouterr().out
     assert await asyncio.to_thread(command.reconcile, out, bill=str(bill)) == 1
     assert "1 rows unknown" in capsys.readouterr().out
+
+
+async def test_a_run_answers_for_its_own_rows_when_another_plan_takes_their_place(
+    make: Callable[..., Any],
+    own_gateway: Any,
+    respond: Callable[..., bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What it has left unknown is in its exit code, though the OUT's latest plan asks another gateway."""
+    monkeypatch.setenv("REELSWEEP_API_KEY", "key")
+
+    def ask_elsewhere() -> None:
+        ledger, facts = Ledger.open(f"sqlite:///{tmp_path / 'out' / 'ledger.db'}"), read_out(tmp_path / "out")
+        assert facts is not None
+        try:
+            asyncio.run(ledger.record_plan(facts.out_id, "https://another.example.com", "another", []))
+        finally:
+            ledger.close()
+
+    def answer(_asked: Any) -> bytes:
+        with ThreadPoolExecutor(1) as beside:
+            beside.submit(ask_elsewhere).result()
+        return respond(b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"..."}}]}\n\n')
+
+    own_gateway.answer = answer
+    summary = await make(pd.DataFrame({"prompt": ["one"]}), gateway=own_gateway.base_url)
+    assert (summary.exit_code, summary.posts) == (1, 1)

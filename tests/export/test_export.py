@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import fsspec
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from reelsweep.prompts.errors import OutError, ReelsweepError, SettingsError, TroubleError
@@ -157,22 +158,20 @@ def test_a_filter_moves_nothing_between_splits(boats: Any, export: Any) -> None:
 
 
 def test_what_was_bought_once_is_exported_once(out: Any, export: Any) -> None:
-    """Rows that share a request share a clip; repetitions made by `reproduce` are not part of the data."""
+    """Rows that share a request share a clip; what `reproduce` has repeated is no data of that gateway."""
     first = out.add()
     out.add(
         **{name: first[name] for name in ("request_fingerprint", "file_name", "sha256", "size_bytes")},
         shared=True,
     )
     again = out.add(in_plan=False)
+    asked = {name: again[name] for name in ("gateway", "request_fingerprint")}
+    elsewhere = out.add(in_plan=False, **{**asked, "gateway": "https://other.example.com/v1"})
     out.write()
-    pq.write_table(
-        pq.read_table(out.path / "manifest.parquet", columns=["request_fingerprint"])
-        .slice(2)
-        .rename_columns(["again_request_fingerprint"]),
-        out.path / "reproduction.parquet",
-    )
+    repeated = {"gateway": asked["gateway"], "again_request_fingerprint": asked["request_fingerprint"]}
+    pq.write_table(pa.Table.from_pylist([repeated]), out.path / "reproduction.parquet")
     plan = export.plan(out)
-    assert [sample.sha256 for sample in plan.samples] == [first["sha256"]]
+    assert sorted(sample.sha256 for sample in plan.samples) == sorted([first["sha256"], elsewhere["sha256"]])
     assert (plan.num_shared, plan.num_repeated) == (1, 1)
     assert again["sha256"] != first["sha256"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -61,4 +62,14 @@ def test_a_row_that_follows_one_beyond_the_page_has_no_command(monkeypatch: pyte
         line("alone", asked),
         line("parent", asked),
     ]
-    assert list(list_commands(lines, "runs/mine", lambda _sha256: None)) == ["alone"]
+    assert list(list_commands(lines, "runs/mine", lambda _sha256: None)) == [
+        "alone@https://gateway.example/v1"
+    ]
+
+
+def test_each_gateways_row_has_the_command_that_asks_that_gateway() -> None:
+    """Rows of one request that left the plan with their gateway do not speak for those that came."""
+    here = line("fox", {"role": "user", "content": "a fox"})
+    there = replace(here, gateway="https://other.example/v1", in_plan=False)
+    commands = list_commands([here, there], "runs/mine", lambda _sha256: None)
+    assert [one.gateway in commands[f"fox@{one.gateway}"] for one in (here, there)] == [True, True]

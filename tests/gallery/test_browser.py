@@ -13,6 +13,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 from reelsweep.tasks import gallery
+from reelsweep.tasks.gallery.record import asked_of
 from reelsweep.tasks.gallery.write import write_gallery
 from reelsweep.tasks.storage.out import FolderOut
 
@@ -142,7 +143,8 @@ def test_filters_narrow_the_sheet_and_say_how_far(make: Any, build: Build, look:
 
 def test_the_keys_lead_over_the_sheet_into_the_record_and_back(make: Any, build: Build, look: Look) -> None:
     """Arrows move, Enter opens, arrows leaf, Esc closes and the focus is where it was."""
-    page = look(build(make.rows(12), again={make.row(5)["request_fingerprint"]: "reelsweep run x"})).page
+    asked = asked_of(make.row(5)["request_fingerprint"], make.row(5)["gateway"])
+    page = look(build(make.rows(12), again={asked: "reelsweep run x"})).page
     named = "document.activeElement.getAttribute('aria-label')"
     page.keyboard.press("Tab")
     for key in ("ArrowDown", "ArrowRight"):

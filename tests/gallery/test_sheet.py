@@ -17,7 +17,7 @@ from reelsweep.tasks.gallery.axes import choose_axes
 from reelsweep.tasks.gallery.encoded import SAFE, Columns, encode
 from reelsweep.tasks.gallery.page import call
 from reelsweep.tasks.gallery.posters import draw_posters, missing_posters
-from reelsweep.tasks.gallery.record import ATTEMPT
+from reelsweep.tasks.gallery.record import ATTEMPT, asked_of
 from reelsweep.tasks.gallery.source import read_attempts
 from reelsweep.tasks.gallery.words import MAX_CHARS, STATUSES, dollars, shown, span
 from reelsweep.tasks.gallery.write import write_gallery
@@ -164,7 +164,8 @@ def test_a_long_prompt_does_not_swell_the_sheet(make: Any, build: Build) -> None
 def test_a_record_holds_every_column_and_the_attempts(make: Any, build: Build) -> None:
     """Nothing that the manifest knows of a row is missing in its record."""
     rows = [make.row(idx, param_cfg=2.5, meta_mood="calm") for idx in range(300)]
-    out = build(rows, again={rows[299]["request_fingerprint"]: "again"})
+    asked = f"{rows[299]['request_fingerprint']}@{rows[299]['gateway']}"
+    out = build(rows, again={asked: "again"})
     record = document(out, "records/1.js")
     told = {name: column["values"] for name, column in record["columns"].items()}
     for name, value in rows[299].items():
@@ -172,8 +173,19 @@ def test_a_record_holds_every_column_and_the_attempts(make: Any, build: Build) -
             assert value in told[name], name
     shown_names = {name for _, names in record["sections"] for name in names}
     assert {"param_cfg", "meta_mood", "near_duplicate_of", "phash"} <= shown_names
-    assert record["again"] == {rows[299]["request_fingerprint"]: "again"}
-    assert record["attempts"][rows[299]["request_fingerprint"]][0]["kind"] == "succeeded"
+    assert record["again"] == {asked: "again"}
+    assert record["attempts"][asked][0]["kind"] == "succeeded"
+
+
+def test_one_request_to_two_gateways_is_two_records(make: Any, build: Build) -> None:
+    """Each shows the POSTs to its own gateway, and the command that asks that one again."""
+    gateways = ("https://one.example.com", "https://two.example.com")
+    asked = make.row()["request_fingerprint"]
+    rows = [make.row(idx, request_fingerprint=asked, gateway=name) for idx, name in enumerate(gateways)]
+    names = [f"{asked}@{name}" for name in gateways]
+    record = document(build(rows, again=dict(zip(names, gateways, strict=True))), "records/0.js")
+    assert record["again"] == dict(zip(names, gateways, strict=True))
+    assert [len(record["attempts"][name]) for name in names] == [1, 1]
 
 
 class Elements(HTMLParser):
@@ -269,5 +281,5 @@ def test_only_attempts_of_the_page_are_read(make: Any, build: Build) -> None:
     here, other = make.row(0), make.row(1)
     out = build([here, other])
     found = read_attempts(out / "attempts.parquet", [here["request_fingerprint"]])
-    assert list(found) == [here["request_fingerprint"]]
-    assert found[here["request_fingerprint"]][0].keys() <= set(ATTEMPT)
+    assert list(found) == [asked_of(here["request_fingerprint"], here["gateway"])]
+    assert all(attempt.keys() <= set(ATTEMPT) for attempts in found.values() for attempt in attempts)

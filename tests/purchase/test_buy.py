@@ -12,6 +12,7 @@ import pytest
 from reelsweep.prompts.pricing import Price
 from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.artifacts.door import Door
+from reelsweep.tasks.artifacts.origin import origin_of
 from reelsweep.tasks.artifacts.probe import Prober
 from reelsweep.tasks.artifacts.store import Store
 from reelsweep.tasks.gateway.outcome import Choice, Outcome
@@ -70,13 +71,16 @@ class Wire:
     """A gateway of bare sockets: what came, and for each the same answer."""
 
     answer: bytes = ANSWER
+    asked_later: bytes | None = None
+    """The answer to a GET, if it is another."""
     heard: list[bytes] = field(default_factory=list[bytes])
 
     async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
         if asked := await reader.read(65_536):
             self.heard.append(asked)
-            writer.write(self.answer)
+            is_later = self.asked_later is not None and asked.startswith(b"GET ")
+            writer.write(self.asked_later if self.asked_later and is_later else self.answer)
             await writer.drain()
         writer.close()
         await writer.wait_closed()
@@ -233,5 +237,28 @@ async def test_a_note_that_cannot_be_kept_costs_no_stream(context: RunContext, b
 
 _FAIL_ON_FIRST_EVENT = """
 CREATE TRIGGER failing BEFORE UPDATE OF first_event_at ON attempts
+BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END
+"""
+
+
+async def test_a_job_whose_name_cannot_be_kept_is_asked_for_all_the_same(
+    context: RunContext, bench: Bench
+) -> None:
+    """A stream ended with a job's id and the disk fails: its end is heard, and told if it can be then."""
+    bench.wire.answer = ANSWER[: ANSWER.index(b"data:")] + b'data: {"task_id":"job-1","status":"queued"}\n\n'
+    bench.wire.asked_later = b"HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n"
+    context.door = Door(own_origins=[origin_of(str(context.profile.base_url))])
+    claimed = await _claimed(context)
+    bench.sql(_FAIL_ON_TASK_ID)
+    bought = await _bought(context, *claimed)
+    assert [asked[:4] for asked in bench.wire.heard][:2] == [b"POST", b"GET "]
+    assert bought.end.status == "unknown"
+    assert bench.attempts() == [("unknown", "unknown", "maybe", 100_000)]
+    assert bench.sql("SELECT gateway_task_id, transcript IS NULL FROM attempts") == [("job-1", 0)]
+    assert context.stopped is not None
+
+
+_FAIL_ON_TASK_ID = """
+CREATE TRIGGER failing BEFORE UPDATE OF gateway_task_id ON attempts WHEN NEW.kind IS NULL
 BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END
 """

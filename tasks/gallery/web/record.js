@@ -94,6 +94,11 @@ function reader(clip, found) {
   return (name) => (found ? found.table : table).at(name, at);
 }
 
+// A folder may hold the same request to several gateways.
+function askedOf(whole) {
+  return `${whole("request_fingerprint")}@${whole("gateway")}`;
+}
+
 function sideOf(clip, found) {
   const side = make("div", "record-side");
   const whole = reader(clip, found);
@@ -106,7 +111,7 @@ function sideOf(clip, found) {
   }
   const alike = alikeOf(clip);
   if (alike) side.append(alike);
-  const again = found?.again[whole("request_fingerprint")];
+  const again = found?.again[askedOf(whole)];
   if (again) side.append(block("Exactly this again", again, { copied: "command", code: true }));
   return side;
 }
@@ -123,7 +128,7 @@ function bodyOf(clip, found) {
     const list = facts(names, whole, found.meanings);
     if (list.childElementCount) body.append(section(title, list));
   }
-  const attempts = found.attempts[whole("request_fingerprint")];
+  const attempts = found.attempts[askedOf(whole)];
   if (attempts) body.append(section(`Attempts (${attempts.length})`, attemptTable(attempts, found.meanings)));
   const messages = whole("messages");
   if (messages) body.append(folded("Messages as sent", block("", readable(messages), { copied: "messages", code: true })));
