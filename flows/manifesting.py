@@ -16,10 +16,10 @@ from reelsweep.flows.out.gallery import draw, draw_some_posters
 from reelsweep.flows.out.places import only_writer
 from reelsweep.flows.planning.seeds import seed_honoured
 from reelsweep.flows.session import CODE_VERSION, OpenRun
-from reelsweep.prompts.errors import SettingsError, TroubleError
+from reelsweep.prompts.errors import OutError, ReelsweepError, SettingsError
 from reelsweep.tasks.ledger.records import AttemptRecord, Line
 from reelsweep.tasks.manifest.publisher import Publisher
-from reelsweep.tasks.manifest.read import read_facts
+from reelsweep.tasks.manifest.read import kept_facts
 from reelsweep.tasks.manifest.rows import SeedHonoured
 from reelsweep.tasks.manifest.write import Published
 
@@ -44,7 +44,10 @@ class Manifesting:
     async def publish(self) -> Published:
         """Write every file as it stays, at the end of the run."""
         await asyncio.to_thread(draw_some_posters, self.run.prepared.storage, self.run.context.prober)
-        return await asyncio.to_thread(self._write, self._publisher.publish)
+        try:
+            return await asyncio.to_thread(self._write, self._publisher.publish)
+        except OutError:  # a file was deleted between its writing and the drawing of the page
+            return await asyncio.to_thread(self._write, self._publisher.publish)
 
     def refresh_if_due(self) -> None:
         """Write every file beside the run when the last time is long enough ago (50 times what it took)."""
@@ -53,9 +56,9 @@ class Manifesting:
             self._going.add_done_callback(lambda going: going.cancelled() or going.exception())
 
     async def rest(self) -> None:
-        """Wait for a refresh under way; what it met, the last `publish` meets too."""
+        """Wait for a refresh under way; what it met and stays, the last `publish` meets too."""
         if self._going is not None:
-            with suppress(TroubleError):
+            with suppress(ReelsweepError):
                 await self._going
 
     def _write(self, publish: Publish) -> Published:
@@ -83,8 +86,8 @@ def _facts(run: OpenRun) -> dict[str, str]:
     plan = run.prepared.plan
     of_plan = {"table_sha256": plan.table.sha256, "plan_hash": plan.plan_hash}
     storage = run.prepared.storage
-    if run.prepared.extends and storage.has("manifest.parquet"):
-        of_plan = {name: text for name, text in read_facts(str(storage)).items() if name in of_plan}
+    if run.prepared.extends and (told := kept_facts(str(storage))):
+        of_plan = {name: text for name, text in told.items() if name in of_plan}
     return {
         **run.facts.as_facts(),
         "run_id": run.run_id,

@@ -12,6 +12,7 @@ import fcntl
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from reelsweep.prompts.errors import OutError, SettingsError, TroubleError
 from reelsweep.prompts.remote import is_remote
@@ -22,7 +23,6 @@ from reelsweep.tasks.storage.remote import RemoteOut
 
 STAGING = "staging"
 """Below the folder that REELSWEEP_HOME names."""
-LOCK = ".manifest.lock"
 
 
 def find_out(named: str | Path) -> Out:
@@ -63,16 +63,20 @@ def nothing_sent(out: Out) -> Generator[None]:
 
 
 @contextmanager
-def only_writer(out: Path | Out, ledger: Ledger) -> Generator[None]:
-    """Be the only one who writes OUT's facts and manifest, for the block; waits. Blocks.
+def only_writer(
+    out: Path | Out, ledger: Ledger, of: Literal["manifest", "facts"] = "manifest"
+) -> Generator[None]:
+    """Be the only one who writes OUT's manifest, or its facts (reelsweep.json), for the block; waits. Blocks.
 
-    A folder of this machine has a lock file; what several machines see has a turn in the ledger.
+    A folder of this machine has a lock file for each; what several machines see has turns in the ledger.
+    Publishing a long table takes seconds, for which a run that begins does not wait.
     """
     place = as_out(out)
     if place.is_shared:
-        with ledger.turn(str(place).rpartition("/")[2]):  # where it is mounted may differ between machines
+        name = str(place).rpartition("/")[2]  # where it is mounted may differ between machines
+        with ledger.turn(name if of == "manifest" else f"{of} of {name}"):
             yield
         return
-    with (place.desk / LOCK).open("a") as lock:
+    with (place.desk / f".{of}.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

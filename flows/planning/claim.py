@@ -25,7 +25,7 @@ def claim_out(prepared: Prepared, ledger: Ledger) -> OutFacts:
     """Write reelsweep.json first; refuse an OUT whose ledger is another one."""
     with nothing_sent(prepared.storage):
         prepared.storage.begin()
-        with only_writer(prepared.storage, ledger):
+        with only_writer(prepared.storage, ledger, of="facts"):
             return _give_facts(prepared, ledger)
 
 

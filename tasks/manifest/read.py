@@ -70,7 +70,7 @@ def read_seeds(out: str | Path) -> dict[tuple[str, str], Literal["yes", "no"]]:
     columns = ["gateway", "model", "seed_honoured"]
     try:
         table = pq.read_table(_existing(out, "manifest.parquet"), columns=columns)
-    except (OSError, pa.ArrowException):
+    except (OutError, OSError, pa.ArrowException):
         return {}
     said = table.group_by(columns).aggregate([]).to_pylist()
     known = [row for row in said if row["seed_honoured"] in ("yes", "no")]

@@ -18,7 +18,7 @@ _CLIP = re.compile(r"videos/[0-9a-f]{2}/[0-9a-f]{64}\.[0-9a-z]{1,8}")
 _BY_HASH = re.compile(r"(?:inputs|rejected)/[0-9a-f]{64}(?:\.[0-9a-z]{1,8})?")
 _TRANSCRIPT = re.compile(r"transcripts/[0-9A-Za-z-]{1,64}\.sse")
 _OWN = re.compile(
-    r"reelsweep\.json|\.manifest\.lock"
+    r"reelsweep\.json|\.(?:manifest|facts)\.lock"
     r"|ledger\.db(?:[-.].+)?|\.ledger\.db[^/]*/.+"  # the ledger, its journal, its runs' locks
     r"|reproduction\.parquet|gallery/.+"  # what `reproduce` and `gallery` leave
     r"|(?:.+/)?\.[^/]+\.(?:part|new)|videos/\.part/.+"  # on their way when a run died

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from reelsweep.prompts.errors import OutError
+from reelsweep.tasks.gallery.write import write_gallery
 from reelsweep.tasks.manifest.read import read_manifest
 
 TABLE = pd.DataFrame({"prompt": ["one", "two", "three"], "seed": [1, 2, 3]})
@@ -111,3 +112,23 @@ async def test_a_manifest_deleted_by_hand_during_a_run_is_whole_at_its_end(
     assert sorted(frame["seed"]) == [1, 2, 3]
     assert all(Path(name).is_file() for name in frame["file_name"])
     assert {path.name for path in out.glob("*.parquet")} >= {"attempts.parquet", "plan.parquet"}
+
+
+async def test_a_manifest_deleted_while_the_page_is_drawn_is_written_again(
+    make: Callable[..., Any], gateway: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the writing of the tables and the page made from them, of a refresh and of the last one."""
+    out, drawn = tmp_path / "out", list[bool]()
+
+    def draw(*arguments: Any, running: bool, **options: Any) -> None:
+        if running not in drawn:
+            (out / "manifest.parquet").unlink()
+        drawn.append(running)
+        write_gallery(*arguments, running=running, **options)
+
+    monkeypatch.setattr("reelsweep.flows.out.gallery.write_gallery", draw)
+    summary = await make(TABLE, gateway=gateway.base_url)
+    assert (summary.counts, summary.exit_code, len(gateway.posts)) == ({"success": 3}, 0, 3)
+    assert drawn == [True, False, False]
+    assert sorted(read_manifest(out)["seed"]) == [1, 2, 3]
+    assert (out / "index.html").is_file()

@@ -33,6 +33,7 @@ def boats(out: Any) -> Any:
         "ledger.db",
         "ledger.db-wal",
         ".manifest.lock",
+        ".facts.lock",
         ".ledger.db.runs/1.lock",
         "videos/.part/a-0",
     ):

@@ -73,3 +73,23 @@ def test_one_at_a_time_writes_to_an_out(tmp_path: Path, kind: type[FolderOut]) -
     assert order == ["first", "second"]
     assert (tmp_path / ".manifest.lock").exists() == (kind is FolderOut)
     ledger.close()
+
+
+@pytest.mark.parametrize("kind", [FolderOut, Mounted])
+def test_a_run_that_begins_does_not_wait_for_a_publication(tmp_path: Path, kind: type[FolderOut]) -> None:
+    """Its facts have a lock of their own; publishing a long table takes many seconds."""
+    ledger = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")
+    out, order = kind(tmp_path), list[str]()
+
+    def begin() -> None:
+        with only_writer(out, ledger, of="facts"):
+            order.append("begun")
+
+    thread = threading.Thread(target=begin)
+    with only_writer(out, ledger):
+        thread.start()
+        thread.join(30)
+        order.append("published")
+    thread.join(30)
+    ledger.close()
+    assert order == ["begun", "published"]

@@ -17,6 +17,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
@@ -231,6 +232,22 @@ def test_a_run_that_ends_before_its_server_is_up_does_not_wait_for_it(home: Path
         assert server.process is not None
         assert server.process.exit_code is None
     assert server.process.exit_code == 0, "it had to be killed"
+
+
+def test_runs_begun_together_are_recorded_at_once(home: Path) -> None:
+    """None is answered 503, after which Prefect's client would wait two seconds and more."""
+
+    async def begin(url: str, number: int) -> list[int]:
+        limits = httpx.Limits(max_keepalive_connections=0)
+        async with httpx.AsyncClient(base_url=url, timeout=PATIENCE_S, limits=limits) as client:
+            flow = (await client.post("/flows/", json={"name": "bulk"})).json()["id"]
+            asked = {"flow_id": flow, "state": {"type": "PENDING"}}
+            made = [client.post("/flow_runs/", json={**asked, "name": str(idx)}) for idx in range(number)]
+            return [answer.status_code for answer in await asyncio.gather(*made)]
+
+    with prefect_server(home) as server:
+        server.wait_ready()
+        assert asyncio.run(begin(server.url, 12)) == [201] * 12
 
 
 class Api(http.server.BaseHTTPRequestHandler):
