@@ -30,6 +30,7 @@ from reelsweep.prompts.uses import (
     check_header,
     sort_columns,
 )
+from reelsweep.prompts.wording import count
 
 __all__ = ["ColumnUse", "LoadedImage", "Plan", "PlanSettings", "make_plan"]
 
@@ -177,20 +178,16 @@ def _warnings(
 ) -> Iterator[str]:
     for name, option in overrides.options.items():
         if num_cells := _count_cells(table, name):
-            yield f"{option} replaces the `{name}` cell of {_counted(num_cells, 'row')}."
+            yield f"{option} replaces the `{name}` cell of {count(num_cells, 'row')}."
     if settings.model and (num_cells := _count_cells(table, "model")):
-        yield f"--model leaves {_counted(num_cells, 'row')} with a model as it is; --set model=… replaces it."
+        yield f"--model leaves {count(num_cells, 'row')} with a model as it is; --set model=… replaces it."
     if num_empty:
-        yield f"{_counted(num_empty, 'empty row')} passed over."
+        yield f"{count(num_empty, 'empty row')} passed over."
     if num_shared:
         yield (
-            f"{_counted(num_shared, 'generation')} asked for already by an earlier row: bought once."
+            f"{count(num_shared, 'generation')} asked for already by an earlier row: bought once."
             " Several results of one request are bought with `samples`."
         )
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _count_cells(table: Table, name: str) -> int:

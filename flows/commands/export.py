@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from reelsweep.flows.commands.meter import metering
 from reelsweep.flows.commands.screen import print_json
 from reelsweep.flows.reporting.display import escape_terminal
+from reelsweep.prompts.wording import count
 from reelsweep.tasks.export.card.wording import size
 from reelsweep.tasks.export.places import open_place
 from reelsweep.tasks.export.plan import ExportPlan, plan_export
@@ -102,13 +103,15 @@ def plan_lines(plan: ExportPlan) -> list[str]:
     counts = plan.counts
     splits = ", ".join(f"{number:,} {name}" for name, number in counts.items())
     lines = [
-        f"{sum(counts.values()):,} of {plan.source.num_rows:,} rows, {size(plan.size_bytes)}, "
-        f"in {len(plan.shards):,} {'shard' if len(plan.shards) == 1 else 'shards'}: {splits}"
+        f"{sum(counts.values()):,} of {count(plan.source.num_rows, 'row')}, {size(plan.size_bytes)}, "
+        f"in {count(len(plan.shards), 'shard')}: {splits}"
     ]
     if plan.num_shared:
-        lines.append(f"note: {plan.num_shared:,} rows ask for the same as another one; their clip goes once")
+        lines.append(
+            f"note: {count(plan.num_shared, 'row')} asking for the same as another one; their clip goes once"
+        )
     if empty := [name for name, number in counts.items() if not number]:
-        groups = "1 group" if plan.num_groups == 1 else f"{plan.num_groups:,} groups"
+        groups = count(plan.num_groups, "group")
         lines.append(f"note: nothing falls into {', '.join(empty)}: {groups} of prompts, and none is divided")
     if not plan.source.ended:
         lines.append("note: the last run has not ended; what the manifest holds now is exported")

@@ -20,6 +20,7 @@ from reelsweep.flows.reproduce import reproduce as reproduce_flow
 from reelsweep.flows.reproduction.repetition import Repetition, draw_repetition
 from reelsweep.flows.reproduction.reproducing import CONCLUDED, DRAWN, Reproduction, conclude
 from reelsweep.flows.summary import RunStopped
+from reelsweep.prompts.wording import count
 from reelsweep.tasks.reproduction.verdicts import LIKENESSES
 
 MOST_SHOWN = 20
@@ -143,7 +144,7 @@ def print_found(found: Reproduction) -> None:
     if len(found.verdicts) > 1:
         sys.stdout.write(total_line(found.verdicts) + "\n")
     posts = 0 if found.run is None else found.run.posts
-    sys.stdout.write(f"{posts} POSTs now; every pair: {found.report}\n")
+    sys.stdout.write(f"{count(posts, 'POST')} now; every pair: {found.report}\n")
     if found.run is not None and found.run.stopped is not None:
         sys.stderr.write(f"stopped: {escape_terminal(found.run.stopped)}\n")
     elif found.exit_code:
@@ -156,8 +157,7 @@ def verdict_lines(verdict: Mapping[str, Any]) -> Iterator[str]:
     before, after = verdict["system_fingerprint"], verdict["again_system_fingerprint"]
     mark = (before or "no fingerprint") if before == after else f"{before or 'none'}, then {after or 'none'}"
     seeds = "" if verdict["seeded"] else ", no seed"
-    pairs = "pair" if verdict["compared"] == 1 else "pairs"
-    yield f"{verdict['model']}, {mark}{seeds}: {verdict['compared']} {pairs} compared"
+    yield f"{verdict['model']}, {mark}{seeds}: {count(verdict['compared'], 'pair')} compared"
     for name in LIKENESSES if verdict["compared"] else ():
         share = cast(Mapping[str, Any], verdict[name])
         yield f"  {name:<16}{share['pairs']:>5}   {share['low']:>4.0%} to {share['high']:>4.0%}"

@@ -12,6 +12,7 @@ from reelsweep.flows.planning.preview import Preview
 from reelsweep.flows.planning.reach import Reach
 from reelsweep.flows.planning.seeds import PlannedSeeds
 from reelsweep.flows.reporting.display import escape_terminal
+from reelsweep.prompts.wording import count
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -52,7 +53,7 @@ def preview_lines(shown: Preview) -> list[tuple[str, str]]:
         ("paid for at another gateway", shown.made_elsewhere),
     )
     lines = [
-        ("table", f"{shown.table}: {shown.rows} rows, {shown.planned} generations"),
+        ("table", f"{shown.table}: {count(shown.rows, 'row')}, {count(shown.planned, 'generation')}"),
         ("gateway", shown.gateway),
         ("out", shown.out),
         ("generations", ", ".join(f"{number} {name}" for name, number in counts if number) or "none"),
@@ -66,7 +67,9 @@ def preview_lines(shown: Preview) -> list[tuple[str, str]]:
     if shown.grid is not None:
         lines[3:3] = grid_lines(shown.grid)
     if shown.shared:
-        lines.insert(4, ("shared", f"{shown.shared} rows ask for what another row asks for; bought once"))
+        lines.insert(
+            4, ("shared", f"{count(shown.shared, 'row')} asking for what another row asks for; bought once")
+        )
     if shown.templates:
         lines.append(("in templates", ", ".join(shown.templates)))
     if shown.carried:

@@ -23,6 +23,7 @@ from reelsweep.flows.reproduction.seedchecking import PROMPT, Experiment, conclu
 from reelsweep.flows.summary import RunStopped, RunSummary
 from reelsweep.prompts.errors import SettingsError
 from reelsweep.prompts.request import Output
+from reelsweep.prompts.wording import count
 from reelsweep.tasks.seedcheck.known import Known
 
 MEANING = {
@@ -146,7 +147,7 @@ def print_known(known: Known, run: RunSummary | None) -> None:
         f"{known.model} at {known.gateway}: seed {known.verdict}",
         f"  {known.reason}",
         f"  {MEANING[known.verdict]}",
-        f"  evidence: {known.evidence}; {0 if run is None else run.posts} POSTs now",
+        f"  evidence: {known.evidence}; {count(0 if run is None else run.posts, 'POST')} now",
     ]
     sys.stdout.write("".join(escape_terminal(line) + "\n" for line in lines))
     if run is not None and run.stopped is not None:

@@ -14,6 +14,7 @@ from reelsweep.flows.out.outs import open_out
 from reelsweep.flows.prepare import RUNS
 from reelsweep.flows.reporting.display import escape_terminal
 from reelsweep.prompts.errors import TroubleError
+from reelsweep.prompts.wording import count
 from reelsweep.tasks.manifest.outfile import NAME
 
 
@@ -79,4 +80,6 @@ def status_line(document: dict[str, Any]) -> str:
     elif not document["cost_usd"]:
         money = "no cost known"
     flight = f", {document['in_flight']} in flight" if document["in_flight"] else ""
-    return escape_terminal(f"{document['out']}: {counts}{flight}; {document['posts']} POSTs, {money}")
+    return escape_terminal(
+        f"{document['out']}: {counts}{flight}; {count(document['posts'], 'POST')}, {money}"
+    )

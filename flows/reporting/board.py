@@ -22,6 +22,7 @@ from prefect.artifacts import (
 from prefect.events import emit_event
 from reelsweep.flows.reporting.display import Progress
 from reelsweep.flows.summary import RunSummary
+from reelsweep.prompts.wording import count
 from reelsweep.tasks.gateway.strata import Change
 from reelsweep.tasks.purchase.ends import RowEnd
 
@@ -108,7 +109,7 @@ def change_payload(gateway: str, change: Change) -> dict[str, Any]:
 def line(summary: RunSummary) -> str:
     """The counts in one line."""
     counts = ", ".join(f"{number} {status}" for status, number in summary.counts.items())
-    return f"{counts or 'nothing planned'}; {summary.posts} POSTs"
+    return f"{counts or 'nothing planned'}; {count(summary.posts, 'POST')}"
 
 
 def markdown_summary(summary: RunSummary) -> str:
@@ -116,7 +117,7 @@ def markdown_summary(summary: RunSummary) -> str:
     rows = "\n".join(f"| {status} | {number} |" for status, number in summary.counts.items())
     cost = "unknown" if summary.cost_usd is None else f"{summary.cost_usd:.2f} USD"
     return (
-        f"## {summary.planned} rows, {summary.posts} POSTs, cost {cost}\n\n"
+        f"## {count(summary.planned, 'row')}, {count(summary.posts, 'POST')}, cost {cost}\n\n"
         f"| status | rows |\n|---|---|\n{rows}\n\n`{summary.manifest}`\n"
         + (f"\nTable: {summary.changes}.\n" if summary.changes else "")
         + (f"\n{escape_markdown(summary.stopped)}\n" if summary.stopped else "")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from reelsweep.prompts.wording import count
+
 if TYPE_CHECKING:
     from reelsweep.flows.reporting.display import Progress
     from reelsweep.flows.summary import RunSummary
@@ -94,7 +96,7 @@ def describe_summary(summary: RunSummary) -> list[tuple[str, str]]:
     cost = "no price known" if summary.cost_usd is None else f"{describe_usd(summary.cost_usd)} settled"
     rows = [
         ("rows", counts or "none"),
-        ("sent", f"{summary.posts} POSTs in {describe_duration(summary.elapsed_s)}; {cost}"),
+        ("sent", f"{count(summary.posts, 'POST')} in {describe_duration(summary.elapsed_s)}; {cost}"),
         *([("accepted", selected)] if selected else []),
         *([("made by", made_by)] if made_by else []),
         ("manifest", summary.manifest),
@@ -117,8 +119,7 @@ def describe_selection(summary: RunSummary) -> str:
         text += f"; rejected: {reasons}"
     if summary.num_short:
         lowest = [f"{name} ({share[0]} of {share[1]})" for name, share in summary.acceptance.items()]
-        prompts = "1 prompt" if summary.num_short == 1 else f"{summary.num_short} prompts"
-        text += f"; too few of {prompts}: {', '.join(lowest[:MOST_PROMPTS])}"
+        text += f"; too few of {count(summary.num_short, 'prompt')}: {', '.join(lowest[:MOST_PROMPTS])}"
     return text
 
 

@@ -72,7 +72,7 @@ async def test_what_a_dead_run_had_in_flight_is_unknown(out: Path) -> None:
     after = await asyncio.to_thread(status_of, out)
     assert (during["in_flight"], during["counts"]) == (1, {"in_progress": 1})
     assert (after["in_flight"], after["counts"], after["reserved_usd"]) == (0, {"unknown": 1}, 0.1)
-    assert status_line(after).endswith("1 unknown; 1 POSTs, 0.00 USD spent, 0.10 reserved")
+    assert status_line(after).endswith("1 unknown; 1 POST, 0.00 USD spent, 0.10 reserved")
 
 
 async def test_what_has_no_price_is_not_said_to_cost_nothing(out: Path) -> None:
@@ -80,4 +80,4 @@ async def test_what_has_no_price_is_not_said_to_cost_nothing(out: Path) -> None:
     ledger = await asyncio.to_thread(Ledger.open, f"sqlite:///{out / 'ledger.db'}")
     await send_one(ledger, price_max_musd=None)
     await asyncio.to_thread(ledger.close)
-    assert status_line(await asyncio.to_thread(status_of, out)).endswith("1 unknown; 1 POSTs, no cost known")
+    assert status_line(await asyncio.to_thread(status_of, out)).endswith("1 unknown; 1 POST, no cost known")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from reelsweep.prompts.wording import count
 from reelsweep.tasks.export.card.counts import Counts
-from reelsweep.tasks.export.card.wording import code, count, share
+from reelsweep.tasks.export.card.wording import code, share
 from reelsweep.tasks.export.plan import ExportPlan
 
 

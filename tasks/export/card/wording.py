@@ -47,11 +47,6 @@ def share(part: float | None) -> str:
     return "–" if part is None else f"{part:.1%}".replace("%", " %")
 
 
-def count(number: int, noun: str) -> str:
-    """`1 row`, `2,000 rows`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
 def dollars(usd: float | None) -> str:
     """`12.40 USD`; what is not known is said."""
     if usd is None:
