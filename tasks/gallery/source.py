@@ -21,7 +21,7 @@ from reelsweep.tasks.gallery.page import Figures
 from reelsweep.tasks.gallery.record import ATTEMPT, Attempts, attempts_of
 
 ASKED, GATEWAY = "request_fingerprint", "gateway"
-BATCH = 10_000
+BATCH = 1_000
 """Attempts that are looked through at once."""
 
 
