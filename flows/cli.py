@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 import cyclopts
 from cyclopts import App
+from reelsweep.flows.allocator import share_memory
 from reelsweep.flows.reporting.logs import before_prefect
 from reelsweep.prompts.errors import ReelsweepError, StopError, UsageError
 
@@ -65,8 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     register(listed=given in ([], ["--help"], ["-h"]))
     before_prefect()
-    # Arrow's own allocator keeps up to 30 MB more between two refreshes of a manifest of 1,000 rows.
-    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    share_memory()
     code = 1
     try:
         code = _run(given, as_json="--json" in given)

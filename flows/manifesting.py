@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -35,24 +36,29 @@ class Manifesting:
 
     run: OpenRun
     _publisher: Publisher = field(init=False)
+    _thread: ThreadPoolExecutor = field(init=False)
+    """One for all publications: memory that one of them took, the next one takes again."""
     _going: asyncio.Task[Published] | None = None
     _seeds: SeedHonoured | None = None
 
     def __post_init__(self) -> None:
         self._publisher = Publisher(self.run.prepared.storage, time.monotonic, draw)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="reelsweep-manifest")
 
     async def publish(self) -> Published:
-        """Write every file as it stays, at the end of the run."""
+        """Write every file as it stays, at the end of the run; nothing is refreshed after it."""
         await asyncio.to_thread(draw_some_posters, self.run.prepared.storage, self.run.context.prober)
         try:
-            return await asyncio.to_thread(self._write, self._publisher.publish)
+            return await self._in_thread(self._publisher.publish)
         except OutError:  # a file was deleted between its writing and the drawing of the page
-            return await asyncio.to_thread(self._write, self._publisher.publish)
+            return await self._in_thread(self._publisher.publish)
+        finally:
+            self._thread.shutdown(wait=False)
 
     def refresh_if_due(self) -> None:
         """Write every file beside the run when the last time is long enough ago (50 times what it took)."""
         if self._publisher.due(time.monotonic()) and (self._going is None or self._going.done()):
-            self._going = asyncio.create_task(asyncio.to_thread(self._write, self._publisher.refresh))
+            self._going = asyncio.create_task(self._in_thread(self._publisher.refresh))
             self._going.add_done_callback(lambda going: going.cancelled() or going.exception())
 
     async def rest(self) -> None:
@@ -60,6 +66,9 @@ class Manifesting:
         if self._going is not None:
             with suppress(ReelsweepError):
                 await self._going
+
+    async def _in_thread(self, publish: Publish) -> Published:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._write, publish)
 
     def _write(self, publish: Publish) -> Published:
         context = self.run.context

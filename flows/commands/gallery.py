@@ -15,7 +15,7 @@ from reelsweep.flows.out.outs import open_out
 from reelsweep.flows.out.places import find_out, only_writer
 from reelsweep.flows.reporting.display import escape_terminal
 from reelsweep.tasks.artifacts.probe import Prober
-from reelsweep.tasks.gallery.posters import draw_posters, missing_posters
+from reelsweep.tasks.gallery.posters import AT_A_TIME, draw_posters, missing_posters
 from reelsweep.tasks.gallery.write import PAGE, write_gallery
 from reelsweep.tasks.manifest.write import PARQUET
 from reelsweep.tasks.storage.out import FolderOut, Out
@@ -62,7 +62,7 @@ def _draw_posters(folder: Path) -> int:
     """Draw what is missing, with its progress on stderr; how many were to be drawn."""
     clips = missing_posters(folder)
     if clips:
-        with metering() as meter, Prober() as prober:
+        with metering() as meter, Prober(AT_A_TIME) as prober:
             tick = meter("posters", len(clips))
             draw_posters(folder, clips, prober, on_drawn=lambda: tick(1))
     return len(clips)

@@ -39,20 +39,14 @@ class Tracker:
     ends: Counter[str] = field(default_factory=Counter[str])
     failures: list[tuple[str, RowEnd]] = field(default_factory=list[tuple[str, RowEnd]])
     """The first failed rows, for the table of failures."""
-    in_flight: int = 0
     num_left: int = 0
     """Rows of this run that another run may still change."""
     spend: Spend | None = None
     """The ledger's money, where a price is known."""
     started: float = field(default_factory=time.monotonic)
 
-    def begin(self) -> None:
-        """A row is taken up."""
-        self.in_flight += 1
-
     def end(self, name: str, end: RowEnd) -> None:
         """A row has ended."""
-        self.in_flight -= 1
         self.ends[end.status] += 1
         if end.error_type == "crash" or end.status not in ("unknown", "skipped_parent", "cancelled"):
             self.num_left += not end.is_final
@@ -94,7 +88,7 @@ class Tracker:
             failed=sum(self.ends[status] for status in FAILED if status != "unknown"),
             refused=self.ends["refused"],
             unknown=self.ends["unknown"],
-            in_flight=self.in_flight,
+            in_flight=len(self.run.context.flights),
             rate_per_min=rate * 60,
             eta_s=left / rate if rate and ended >= 3 else None,
             spent_usd=None if self.spend is None else self.spend.settled_musd / 1e6,

@@ -135,7 +135,6 @@ async def _drive(run: OpenRun, tracker: Tracker) -> None:
     context, num_todo, feed = run.context, tracker.num_todo, Feed.of(run)
 
     async def make_one(spec: GenerationSpec) -> RowEnd:
-        tracker.begin()
         end = RowEnd(status="unknown", error_type="crash")
         try:
             if context.is_too_dear(spec) and run.is_to_buy(spec.request_fingerprint):

@@ -26,6 +26,7 @@ class Progress:
     refused: int = 0
     unknown: int = 0
     in_flight: int = 0
+    """Sent and not ended; who waits for a slot, a cool-down or a person is not."""
     rate_per_min: float = 0.0
     eta_s: float | None = None
     spent_usd: float | None = None

@@ -24,7 +24,7 @@ FILES_PER_WORKER = 500
 
 
 class Prober:
-    """Decodes clips in worker processes, which are started when first needed.
+    """Decodes clips in at most `workers` processes, which are started when first needed.
 
     May be used from several event loops and threads at once; `close` it, or use it in `with`.
     """
@@ -33,6 +33,7 @@ class Prober:
         self._limits = limits or ProbeLimits()
         size = workers or (2 if (os.cpu_count() or 1) > 2 else 1)
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="reelsweep-probe")
+        self._places = threading.Semaphore(size)
         self._lock = threading.Lock()
         self._idle: list[Worker] = []
         self._all: set[Worker] = set()
@@ -97,6 +98,10 @@ class Prober:
             return Reply(invalid=f"the decoder crashed twice on it ({died})")
 
     def _ask(self, file: BinaryIO, question: Question) -> Reply:
+        with self._places:
+            return self._ask_worker(file, question)
+
+    def _ask_worker(self, file: BinaryIO, question: Question) -> Reply:
         worker = self._take()
         try:
             reply = worker.ask(file.fileno(), question)

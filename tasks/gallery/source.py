@@ -21,7 +21,7 @@ from reelsweep.tasks.gallery.page import Figures
 from reelsweep.tasks.gallery.record import ATTEMPT, Attempts, attempts_of
 
 ASKED, GATEWAY = "request_fingerprint", "gateway"
-BATCH = 10_000
+BATCH = 1_000
 """Attempts that are looked through at once."""
 
 
@@ -29,14 +29,14 @@ def read_sheet(manifest: Path) -> Columns:
     """The columns that a sheet may show, of the first rows."""
     with pq.ParquetFile(manifest) as parquet:
         names = [name for name in parquet.schema_arrow.names if _is_wanted(name)]
-        batch = next(parquet.iter_batches(MAX_ROWS, columns=names), None)
+        batch = next(parquet.iter_batches(MAX_ROWS, columns=names, use_threads=False), None)
         return {} if batch is None else _encoded(pa.Table.from_batches([batch]))
 
 
 def read_records(manifest: Path, size: int) -> Iterator[Columns]:
     """All columns of the first rows, `size` rows at a time."""
     with pq.ParquetFile(manifest) as parquet:
-        for first, batch in enumerate(parquet.iter_batches(size)):
+        for first, batch in enumerate(parquet.iter_batches(size, use_threads=False)):
             if first * size >= MAX_ROWS:
                 return
             yield _encoded(pa.Table.from_batches([batch]))
@@ -51,7 +51,7 @@ def _attempts(attempts: Path, wanted: Collection[str]) -> Iterator[dict[str, Any
     is_wanted = pc.field(ASKED).isin(list(wanted))
     with pq.ParquetFile(attempts) as parquet:
         names = [name for name in parquet.schema_arrow.names if name in (ASKED, GATEWAY, *ATTEMPT)]
-        for batch in parquet.iter_batches(BATCH, columns=names):
+        for batch in parquet.iter_batches(BATCH, columns=names, use_threads=False):
             yield from pa.Table.from_batches([batch]).filter(is_wanted).to_pylist()
 
 

@@ -19,7 +19,7 @@ from reelsweep.tasks.ledger.records import AttemptRecord, Line, PlanRow
 from reelsweep.tasks.ledger.schema import attempts, generations, outs, plan_rows
 from sqlalchemy import Connection, Select, bindparam, exists, func, select, tuple_
 
-_BATCH = 1_000
+_BATCH = 250
 _PLAN_FIELDS = tuple(field.name for field in fields(PlanRow))
 _OTHER_COLUMNS = (
     generations.c.gateway,

@@ -24,7 +24,7 @@ from reelsweep.tasks.manifest.parquet import Writer, read_groups
 from reelsweep.tasks.manifest.rows import Row
 from reelsweep.tasks.manifest.schema import arrow_schema
 
-CHUNK_ROWS = 1_024
+CHUNK_ROWS = 256
 """Rows that wait as dicts, then become Arrow: few enough to stay in the processor's cache."""
 GROUP_ROWS = 16_384
 GROUP_CHARS = 32 * 2**20

@@ -17,7 +17,7 @@ from reelsweep.tasks.artifacts.phash import HEX_PER_FRAME, NUM_FRAMES, distance
 from reelsweep.tasks.manifest.rows import Row
 
 NEAR_DUPLICATE = "near_duplicate"
-MAX_ROWS = 1_024
+MAX_ROWS = 256
 MAX_CHARS = 32 * 2**20
 _PHASH = re.compile(f"[0-9a-f]{{{NUM_FRAMES * HEX_PER_FRAME}}}")
 _LONG = ("prompt", "messages", "text", "tool_calls")

@@ -47,7 +47,8 @@ async def buy(
     """Send one claimed POST and bring its attempt to an end."""
     exchange = Exchange()
     try:
-        outcome = hide(await _post(spec, context, claim, body, exchange), context.key)
+        with context.flights.under_way(exchange):
+            outcome = hide(await _post(spec, context, claim, body, exchange), context.key)
     except asyncio.CancelledError:
         await asyncio.shield(_interrupted(spec, context, claim, exchange))
         raise
@@ -66,7 +67,8 @@ async def buy(
     context.limiter(spec.model).succeeded()
     if can_ask(context, outcome):
         await _note(context, claim, outcome.task_id, outcome.status_url)
-        outcome = await ask_until_ended(context, outcome)
+        with context.flights.under_way(exchange):
+            outcome = await ask_until_ended(context, outcome)
     context.made_by(spec.model, outcome)  # before the next send leaves
     await leave_slot()
     end = await conclude(spec, context, claim.attempt_id, outcome, exchange.tape)

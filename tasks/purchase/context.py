@@ -33,6 +33,7 @@ from reelsweep.tasks.gateway.strata import Change, Strata, Stratum
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.ledger.records import Standing
 from reelsweep.tasks.purchase.ends import RowEnd
+from reelsweep.tasks.purchase.flights import Flights
 from reelsweep.tasks.purchase.stops import Stop
 
 UNREACHABLE_S = 60.0
@@ -106,6 +107,7 @@ class RunContext:
     """Where rows stood when the run began; absent means never sent."""
     ends: dict[str, RowEnd] = field(default_factory=dict[str, RowEnd])
     """How each generation of this run ended, until the window takes it."""
+    flights: Flights = field(default_factory=Flights)
     _unreachable_since: float | None = None
     _hold_until: float = float("-inf")
     _declined: tuple[date, int] | None = None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from PIL import Image
 from reelsweep.tasks.artifacts.facts import InvalidVideo
 from reelsweep.tasks.artifacts.poster import SIDE
+from reelsweep.tasks.artifacts.probe import Prober
 
 
 def test_a_poster_is_a_small_jpeg_in_the_clips_proportions(prober, render, save) -> None:
@@ -35,3 +37,11 @@ async def test_a_worker_inspects_and_draws_in_turn(prober, render, save) -> None
         prober.poster(save(b"", "empty"))
     assert prober.poster(path)
     assert await prober.probe(path) == facts
+
+
+def test_posters_start_no_more_workers_than_a_prober_has(render, save) -> None:
+    """A worker takes 60 MB: threads that draw at once wait for one another."""
+    path = save(render())
+    with Prober(1) as own, ThreadPoolExecutor(3) as threads:
+        assert len(set(threads.map(own.poster, [path] * 6))) == 1
+        assert len(own.worker_pids) == 1

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tracemalloc
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from reelsweep.tasks.manifest.beside import beside, replace_durably
 from reelsweep.tasks.manifest.columns import MANIFEST
 from reelsweep.tasks.manifest.rows import manifest_rows, params_json
 from reelsweep.tasks.manifest.sink import CHUNK_ROWS, GROUP_ROWS, Sink
+from reelsweep.tasks.manifest.write import publish
 
 
 def written(path: Path, rows: list[dict[str, Any]]) -> pq.ParquetFile:
@@ -117,3 +120,16 @@ def test_memory_does_not_grow_with_the_table(tmp_path: Path) -> None:
         for rows in (GROUP_ROWS, 3 * GROUP_ROWS)
     ]
     assert peak_mb[1] - peak_mb[0] < 60, peak_mb
+
+
+def test_few_rows_are_held_at_a_time(make: Any, tmp_path: Path) -> None:
+    """A row takes some kilobytes: a thousand of them would be what a run grows by at its end."""
+    line = make.line()
+    publish(tmp_path, [line], [], {})
+    tracemalloc.start()
+    try:
+        publish(tmp_path, repeat(line, 3_000), [], {})
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 1.5 * 2**20

@@ -74,11 +74,16 @@ class Wire:
     asked_later: bytes | None = None
     """The answer to a GET, if it is another."""
     heard: list[bytes] = field(default_factory=list[bytes])
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    answers: asyncio.Event = field(default_factory=asyncio.Event)
+    """While it is clear, whoever asks is kept waiting."""
 
     async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
         if asked := await reader.read(65_536):
             self.heard.append(asked)
+            self.asked.set()
+            await self.answers.wait()
             is_later = self.asked_later is not None and asked.startswith(b"GET ")
             writer.write(self.asked_later if self.asked_later and is_later else self.answer)
             await writer.drain()
@@ -115,6 +120,7 @@ class Bench:
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     """The ledger's file, and a gateway that answers."""
     made = Bench(tmp_path / "ledger.db", Wire())
+    made.wire.answers.set()
     yield made
     for ledger in made.opened:
         await asyncio.to_thread(ledger.close)
@@ -186,6 +192,42 @@ async def test_a_post_leaves_while_the_lease_is_held(context: RunContext, bench:
     bought = await _bought(context, *await _claimed(context))
     assert (bought.end.status, len(bench.wire.heard)) == ("success", 1)
     assert bench.attempts() == [("settled", "success", "yes", 0)]
+
+
+async def test_in_flight_is_what_was_sent_and_has_not_ended(context: RunContext, bench: Bench) -> None:
+    """A row that waits for a slot, or in one for a person, has sent nothing."""
+    slot = context.limiter(SPEC.model)
+    slot.pace.limit, context.paused = 0.0, "a person is asked"
+    bench.wire.answers.clear()
+    making = asyncio.create_task(make(SPEC, context, (None, None)))
+    await asyncio.sleep(0)
+    assert len(context.flights) == 0
+    slot.lift()
+    while not slot.pace.in_flight:
+        await asyncio.sleep(0.01)
+    assert len(context.flights) == 0
+    context.paused = None
+    await bench.wire.asked.wait()
+    assert len(context.flights) == 1
+    bench.wire.answers.set()
+    assert (await making).status == "success"
+    assert len(context.flights) == 0
+
+
+async def test_a_job_that_is_asked_for_is_in_flight(context: RunContext, bench: Bench) -> None:
+    """Its POST is answered and it is not over."""
+    bench.wire.answer = ANSWER[: ANSWER.index(b"data:")] + b'data: {"task_id":"job-1","status":"queued"}\n\n'
+    bench.wire.asked_later = b"HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n"
+    context.door = Door(own_origins=[origin_of(str(context.profile.base_url))])
+    buying = asyncio.create_task(_bought(context, *await _claimed(context)))
+    await bench.wire.asked.wait()
+    bench.wire.asked.clear()
+    bench.wire.answers.clear()
+    await bench.wire.asked.wait()
+    assert (bench.wire.heard[-1][:4], len(context.flights)) == (b"GET ", 1)
+    bench.wire.answers.set()
+    await buying
+    assert len(context.flights) == 0
 
 
 async def test_a_claim_that_slept_sends_nothing(context: RunContext, bench: Bench) -> None:
