@@ -62,8 +62,8 @@ def reconcile(
         US dollars a generation or a second, to settle what turns out to be billed; with --rebuild, to reserve
         for what may have been sent (else the dearest that the files know of).
     bill
-        A CSV file of what the gateway charged: attempts that were maybe billed are settled by it, and it
-        is shown what is in one and not in the other. The gateway is not asked.
+        A file of what the gateway charged, CSV or JSON Lines: attempts that were maybe billed are settled by
+        it, and it is shown what is in one and not in the other. The gateway is not asked.
     bill_columns
         The bill's columns where their names do not tell: key=COL,cost=COL,status=COL,time=COL.
     rebuild
