@@ -19,7 +19,7 @@ from reelsweep.prompts.request import Output
 from reelsweep.prompts.sweep import Sweep
 from reelsweep.prompts.sweepfile import read_sweep
 from reelsweep.tasks.artifacts.checklist import DEFAULT_CHECKS, Checks
-from reelsweep.tasks.gateway.client import Times
+from reelsweep.tasks.gateway.times import Times
 from reelsweep.tasks.purchase.context import Policy
 
 OnDrift = Literal["warn", "pause", "stop"]

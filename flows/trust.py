@@ -89,9 +89,7 @@ def with_gateway(opened: OpenOut, options: RunOptions) -> RunOptions:
     by_variable = replace(options, gateway=here)
     if here and named_gateway(by_variable).gateway == gateway:
         return by_variable
-    if in_deployment():
-        raise SettingsError(f"{_says(opened, gateway)}, and this deployment names none.", BIND_IT)
-    return _as_before(opened, gateway, options)
+    return as_before(opened, gateway, options)
 
 
 def gateways_of(opened: OpenOut) -> list[str]:
@@ -105,8 +103,13 @@ def gateways_of(opened: OpenOut) -> list[str]:
     return [str(run["gateway"]) for run in sorted(runs, key=lambda run: bool(run["plan_hash"]))]
 
 
-def _as_before(opened: OpenOut, gateway: str, options: RunOptions) -> RunOptions:
-    """The options as they were when this user last named this gateway."""
+def as_before(opened: OpenOut, gateway: str, options: RunOptions) -> RunOptions:
+    """The options as they were when this user last named this gateway.
+
+    Raises SettingsError for one that was never named, was named otherwise, or is another one now.
+    """
+    if in_deployment():
+        raise SettingsError(f"{_says(opened, gateway)}, and this deployment names none.", BIND_IT)
     naming = next((one for one in read_namings(home_folder()) if one.gateway == gateway), None)
     if naming is None:
         raise SettingsError(

@@ -14,7 +14,7 @@ from reelsweep.flows.prepare import Prepared, check_out
 from reelsweep.prompts.errors import OutError, SettingsError
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.manifest.outfile import OutFacts, create_out, read_out, write_out
-from reelsweep.tasks.manifest.read import newest_attempt
+from reelsweep.tasks.manifest.read import published_attempts
 from reelsweep.tasks.storage.out import Out
 
 LOOK_FIRST = 1000
@@ -56,20 +56,15 @@ def _give_facts(prepared: Prepared, ledger: Ledger) -> OutFacts:
 
 
 def refuse_older(out: Out, ledger: Ledger) -> None:
-    """Refuse a ledger that does not know what the files know: a copy from before would buy it again.
+    """Refuse a ledger that does not know every POST that the files know: it would buy again what is missing.
 
     Blocks. Raises OutError.
     """
-    attempt_id = newest_attempt(str(out))
-    if attempt_id is None:
-        return
-    try:
-        asyncio.run(ledger.attempt(attempt_id))
-    except LookupError:
+    if asyncio.run(ledger.lacks_any(published_attempts(str(out)))):
         raise OutError(
             f"The ledger of {out} is older than its manifest: running on could pay twice.",
             f"Restore the newest ledger. {if_lost(out)}",
-        ) from None
+        )
 
 
 async def refuse_other_table(prepared: Prepared, facts: OutFacts, ledger: Ledger) -> None:

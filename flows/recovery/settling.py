@@ -9,12 +9,11 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from reelsweep.flows.recovery.bill import Meaning, choose_columns, parse_bill
+from reelsweep.flows.recovery.billfile import read_bill
 from reelsweep.flows.recovery.joined import Costs, Joined, count_costs, join
-from reelsweep.prompts.delimited import read_delimited
-from reelsweep.prompts.errors import SettingsError
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.ledger.records import AttemptRecord
 
@@ -35,22 +34,14 @@ class Settled:
 
 def read_joined(path: Path, named: Mapping[Meaning, str], ledger: Ledger, out_id: str) -> Settled:
     """The bill beside the attempts of an OUT. Raises UsageError for a bill that cannot be read."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise SettingsError(
-            f"--bill: {path} cannot be read ({error.strerror}).", "Name a CSV file."
-        ) from None
-    table = read_delimited(str(path), data, tabs=path.suffix == ".tsv")
-    columns = choose_columns(str(path), table.columns, named)
-    cells = (cast(tuple[str, ...], record) for record in table.records)
-    records = [dict(zip(table.columns, record, strict=True)) for record in cells]
-    lines = parse_bill(str(path), records, columns, decimal_comma=table.decimal_comma)
+    file = read_bill(path)
+    columns = choose_columns(str(path), file.columns, named)
+    lines = parse_bill(str(path), file.records, columns, decimal_comma=file.decimal_comma)
     attempts = list(ledger.attempt_lines(out_id))
     joined = join(lines, attempts)
     return Settled(
-        num_lines=len(records),
-        num_repeated=len(records) - len(lines),
+        num_lines=len(file.records),
+        num_repeated=len(file.records) - len(lines),
         joined=joined,
         costs=count_costs(joined, attempts, ledger.lines(out_id)),
     )

@@ -16,10 +16,12 @@ from typing import Any, Protocol
 
 import httpx
 from reelsweep.tasks.gateway.outcome import Outcome
+from reelsweep.tasks.gateway.times import Times
 
 TRANSCRIPT_HEAD_BYTES = 256 * 1024
 TRANSCRIPT_TAIL_BYTES = 256 * 1024
 
+_HAS_LEFT = ("send_request_body.complete", "send_request_body.failed")
 _KEEP_ALIVE: list[tuple[int, int, int]] = [
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     *(
@@ -28,17 +30,6 @@ _KEEP_ALIVE: list[tuple[int, int, int]] = [
         if hasattr(socket, name)
     ),
 ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Times:
-    """Time-outs of one POST, in seconds."""
-
-    connect_s: float = 10.0
-    write_s: float = 120.0
-    idle_s: float = 900.0
-    """No byte for so long ends the stream; comments count as bytes."""
-    stream_s: float = 3000.0
 
 
 class BodyReader(Protocol):
@@ -126,7 +117,7 @@ async def post(
     on_seen: Callable[[BodyReader], Awaitable[None]],
     *,
     may_leave: Callable[[], bool],
-    stream_s: float,
+    times: Times,
 ) -> Outcome:
     """Send and read to the end of the body; every failure of the network is an Outcome.
 
@@ -136,8 +127,9 @@ async def post(
     URL. `exchange` is filled as things happen, so that a cancelled caller knows what may have left.
     """
     try:
-        async with asyncio.timeout(stream_s):
-            return await _exchange(client, request, exchange, make_reader, on_seen, may_leave)
+        async with asyncio.timeout(times.stream_s):
+            response = await _send(client, request, exchange, may_leave, times.write_s)
+            return await _read(response, exchange, make_reader, on_seen)
     except _WithheldError:
         exchange.withheld = True
         return unsent("connect", "the right to send was lost before the request began")
@@ -156,24 +148,41 @@ async def post(
         return cut_outcome(exchange, "reset")
 
 
-async def _exchange(
+async def _send(
     client: httpx.AsyncClient,
     request: Request,
     exchange: Exchange,
-    make_reader: Callable[[httpx.Response], BodyReader],
-    on_seen: Callable[[BodyReader], Awaitable[None]],
     may_leave: Callable[[], bool],
-) -> Outcome:
+    write_s: float,
+) -> httpx.Response:
+    """The answer's head. httpx times each write; here all of them together take `write_s` at most."""
+    writing = asyncio.timeout(None)
+
     async def trace(name: str, _info: Mapping[str, Any]) -> None:
         if name.endswith("send_request_headers.started"):
             if not may_leave():
                 raise _WithheldError
             exchange.sent = True
+            writing.reschedule(asyncio.get_running_loop().time() + write_s)
+        elif name.endswith(_HAS_LEFT) and not writing.expired():
+            writing.reschedule(None)
 
     content = client.build_request(
         "POST", request.url, headers=dict(request.headers), content=request.body, extensions={"trace": trace}
     )
-    response = await client.send(content, stream=True)
+    try:
+        async with writing:
+            return await client.send(content, stream=True)
+    except TimeoutError as error:
+        raise httpx.WriteTimeout("the request took too long to leave") from error
+
+
+async def _read(
+    response: httpx.Response,
+    exchange: Exchange,
+    make_reader: Callable[[httpx.Response], BodyReader],
+    on_seen: Callable[[BodyReader], Awaitable[None]],
+) -> Outcome:
     try:
         exchange.answered = True
         reader = exchange.reader = make_reader(response)

@@ -29,9 +29,7 @@ from reelsweep.prompts.fingerprint import gateway_name
 from reelsweep.prompts.pricing import Price
 from reelsweep.prompts.request import Json
 from reelsweep.tasks.gateway.spelling import BodyField, Spelling, respell
-
-LEAVES_WITHIN_S = 130.0
-"""Connecting to a gateway and writing a POST takes no longer (`client.Times`)."""
+from reelsweep.tasks.gateway.times import Times
 
 SHIPPED = Path(__file__).parent / "profiles"
 _TEMPLATE_FIELDS = ("{base_url}", "{origin}", "{task_id}")
@@ -160,7 +158,7 @@ class Profile(_Frozen):
     @property
     def replay_s(self) -> float | None:
         """How old a key may be when its POST is claimed, so that the gateway knows it when it arrives."""
-        return None if self.key_ttl_s is None else self.key_ttl_s - LEAVES_WITHIN_S
+        return None if self.key_ttl_s is None else self.key_ttl_s - Times().leaves_s
 
     def respell(self, payload: Mapping[str, Json]) -> dict[str, Json]:
         """The request as this gateway wants it said; without size and seconds, unchanged. Pure."""

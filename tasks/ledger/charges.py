@@ -9,7 +9,9 @@ from typing import Any
 
 from reelsweep.tasks.gateway.outcome import Billed
 from reelsweep.tasks.ledger.records import Answer
-from reelsweep.tasks.ledger.standing import Trace
+from reelsweep.tasks.ledger.standing import Trace, is_definite
+
+HELD, BILLED, CHARGED = 1, 4, 5
 
 
 def is_charged(trace: Trace) -> bool:
@@ -41,6 +43,17 @@ def money_columns(trace: Trace, billed: Billed, cost_musd: int | None) -> dict[s
     if billed == "yes" and cost_musd is not None:
         return {"cost_musd": cost_musd, "reserved_musd": 0 if priced else None}
     return {"cost_musd": None}
+
+
+def weight(trace: Trace) -> int:
+    """How much is known of what a POST costs; of those that are one sale the heaviest carries its price.
+
+    0 nothing is paid for it, HELD maybe and its end is not known, HELD + 1 maybe by its end; then a job that
+    was acknowledged, BILLED, CHARGED by a bill.
+    """
+    if trace.billed == "yes":
+        return CHARGED if is_charged(trace) else BILLED - (trace.kind == "submitted")
+    return HELD + is_definite(trace) if trace.billed == "maybe" else 0
 
 
 def is_same_sale(trace: Trace, sale: Trace, key_ttl_s: float | None) -> bool:

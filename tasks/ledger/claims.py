@@ -85,7 +85,7 @@ def _declined(wish: Wish, generation: Generation, refusal: Refusal) -> Declined:
     standing = standing_of(wish.request.request_fingerprint, derived)
     if refusal == "claimed" and generation.run_id is not None:
         standing = replace(standing, next_step="wait")
-    return Declined(reason=refusal, standing=standing)
+    return Declined(reason=refusal, standing=standing, asked_at=wish.now)
 
 
 def withdraw(conn: Batch, attempt_id: str, reason: str, now: datetime) -> None:
@@ -222,6 +222,7 @@ def _claim(trace: Trace, earlier: Sequence[Trace]) -> Claim:
         purchase_idx=sum(is_purchase(before) for before in earlier),
         attempt_idx=trace.attempt_idx,
         idempotency_key=trace.idempotency_key,
+        sent_at=trace.sent_at,
         is_replay=pending is not None and pending.idempotency_key == trace.idempotency_key,
     )
 

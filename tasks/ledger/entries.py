@@ -91,7 +91,7 @@ def change(conn: Batch, entry: Entry, values: Mapping[str, Any], *, keep_claim: 
 
     `keep_claim` leaves the claim with the run that has it, as does another attempt in flight.
     """
-    after = replace(entry.trace, **{name: values[name] for name in values if name in _TRACE_FIELDS})
+    after = changed(entry.trace, values)
     if values:
         asked = {f"v_{name}": value for name, value in values.items()}
         conn.later(_change_statement(tuple(values)), {"b_attempt": after.attempt_id, **asked})
@@ -102,6 +102,11 @@ def change(conn: Batch, entry: Entry, values: Mapping[str, Any], *, keep_claim: 
     if (derived, run_id) != (derive(entry.traces), entry.run_id):
         write_generation(conn, entry.generation_id, derived, run_id=run_id)
     return replace(entry, trace=after, traces=traces, run_id=run_id)
+
+
+def changed(trace: Trace, values: Mapping[str, Any]) -> Trace:
+    """The attempt with these columns changed, as far as it holds them."""
+    return replace(trace, **{name: values[name] for name in values if name in _TRACE_FIELDS})
 
 
 def write_generation(

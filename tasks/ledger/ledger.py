@@ -22,7 +22,7 @@ from uuid import uuid4
 from reelsweep.tasks.gateway.outcome import Billed
 from reelsweep.tasks.ledger import claims, leases, plans, settle
 from reelsweep.tasks.ledger.batch import Batch
-from reelsweep.tasks.ledger.budget import Caps
+from reelsweep.tasks.ledger.budget import Caps, Day, day_of
 from reelsweep.tasks.ledger.claims import Wish
 from reelsweep.tasks.ledger.clock import AttemptIds, read_boot_id, uptime_s, utc_now
 from reelsweep.tasks.ledger.kept import Kept
@@ -141,8 +141,12 @@ class Ledger(Reading):
         return await self._write(lambda conn: claims.cut(conn, run_id))
 
     def now(self) -> datetime:
-        """The wall clock that it writes with, and that days are counted by; UTC."""
+        """The wall clock that it writes with; UTC."""
         return self._clock()
+
+    def day(self, instant: datetime) -> Day:
+        """The calendar day of an instant, as this process's budget counts days."""
+        return day_of(instant, self._caps.zone)
 
     def lease_held(self, run_id: str) -> bool:
         """Whether the run may send now: in memory, on a clock that runs while the process is stopped."""

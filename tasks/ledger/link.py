@@ -27,8 +27,13 @@ Purpose = Literal["write", "read", "session"]
 ledger. session: for locks that end with the connection."""
 
 BUSY_S = 60
-WRITER_LOCK = 7_305_804_385_372_561_000
-"""The advisory lock that makes a write transaction on PostgreSQL what BEGIN IMMEDIATE is on SQLite."""
+LOCK_KEY = """
+hashtextextended(CAST(:lock AS TEXT), CAST(COALESCE(
+    (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('ledger')),
+    to_regnamespace(quote_ident(current_schema()))
+) AS BIGINT))"""
+"""The key of an advisory lock by its name. PostgreSQL counts keys for each database; ours are for each
+schema: the one that has the ledger, or is to get it."""
 
 
 class Link(Protocol):
@@ -111,7 +116,7 @@ class PostgresLink:
     async def _start(self) -> None:
         await self._conn.begin()
         if self._purpose == "write":
-            await self._conn.execute(_TAKE_TURN)
+            await self._conn.execute(_TAKE_TURN, {"lock": "writer"})
 
     def apply(self, call: Callable[[Connection], T]) -> T:
         """Run one call inside the transaction."""
@@ -199,4 +204,5 @@ _SERVER_SETTINGS = {
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",
 }
-_TAKE_TURN = text(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")
+_TAKE_TURN = text(f"SELECT pg_advisory_xact_lock({LOCK_KEY})")
+"""Makes a write transaction on PostgreSQL what BEGIN IMMEDIATE is on SQLite."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from reelsweep.prompts.errors import TroubleError
-from reelsweep.tasks.ledger.link import Link, open_link
+from reelsweep.tasks.ledger.link import LOCK_KEY, Link, open_link
 from reelsweep.tasks.ledger.place import FilePlace, ServerPlace
 from reelsweep.tasks.ledger.trouble import is_database_error
 from sqlalchemy import Connection, text
@@ -68,7 +68,7 @@ class AdvisoryLock:
 
     def __init__(self, place: ServerPlace, run_id: str) -> None:
         self._place = place
-        self._key = _lock_key(run_id)
+        self._name = _lock_name(run_id)
         self._link: Link | None = None
 
     def take(self) -> None:
@@ -76,7 +76,7 @@ class AdvisoryLock:
         link = open_link(self._place, "session")
         try:
             link.begin()
-            taken = link.apply(lambda conn: conn.execute(_TRY, {"key": self._key}).scalar_one())
+            taken = link.apply(lambda conn: conn.execute(_TRY, {"lock": self._name}).scalar_one())
             link.commit()
         except BaseException:
             link.close()
@@ -128,7 +128,7 @@ def proves_death(conn: Connection, place: FilePlace | ServerPlace, run_id: str) 
         case FilePlace():
             return _is_free(_lock_path(place, run_id))
         case ServerPlace():
-            return bool(conn.execute(_TRY_BRIEFLY, {"key": _lock_key(run_id)}).scalar_one())
+            return bool(conn.execute(_TRY_BRIEFLY, {"lock": _lock_name(run_id)}).scalar_one())
 
 
 def clear_lock(place: FilePlace | ServerPlace, run_id: str) -> None:
@@ -162,10 +162,8 @@ def _lock_path(place: FilePlace, run_id: str) -> Path:
     return place.path.with_name(f".{place.path.name}.runs") / f"{name}.lock"
 
 
-def _lock_key(run_id: str) -> int:
-    return int.from_bytes(
-        hashlib.sha256(b"reelsweep run " + run_id.encode()).digest()[:8], "big", signed=True
-    )
+def _lock_name(run_id: str) -> str:
+    return f"run {run_id}"
 
 
 def _close_in_child() -> None:
@@ -176,5 +174,5 @@ def _close_in_child() -> None:
 
 _not_for_children: set[int] = set()
 os.register_at_fork(after_in_child=_close_in_child)
-_TRY = text("SELECT pg_try_advisory_lock(CAST(:key AS BIGINT))")
-_TRY_BRIEFLY = text("SELECT pg_try_advisory_xact_lock(CAST(:key AS BIGINT))")
+_TRY = text(f"SELECT pg_try_advisory_lock({LOCK_KEY})")
+_TRY_BRIEFLY = text(f"SELECT pg_try_advisory_xact_lock({LOCK_KEY})")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from reelsweep.tasks.ledger.reads import read_attempts
 from reelsweep.tasks.ledger.records import AttemptRecord
 from reelsweep.tasks.ledger.schema import attempts, generations, plan_rows, runs
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import JSON, Connection, Select, Text, bindparam, cast, exists, func, select
 
 _ASKED_AT_ONCE = 1_000
+_NAMES_AT_ONCE = 20_000
+"""As one value: a parameter for each would take four times as long."""
 
 
 def read_payload(conn: Connection, gateway: str, fingerprint: str) -> str:
@@ -21,6 +25,16 @@ def read_payload(conn: Connection, gateway: str, fingerprint: str) -> str:
     if payload is None:
         raise LookupError(f"no plan in this ledger asks {gateway} for {fingerprint}")
     return payload
+
+
+def lacks_any(conn: Connection, attempt_ids: Sequence[str]) -> bool:
+    """Whether the ledger does not know one of these attempts; looks at the last ones first."""
+    missing = _missing_statement(conn.dialect.name)
+    for end in range(len(attempt_ids), 0, -_NAMES_AT_ONCE):
+        names = json.dumps(attempt_ids[max(0, end - _NAMES_AT_ONCE) : end])
+        if conn.execute(missing, {"b_names": names}).first() is not None:
+            return True
+    return False
 
 
 def read_attempts_of(conn: Connection, gateway: str, fingerprint: str) -> list[AttemptRecord]:
@@ -62,6 +76,17 @@ def read_run_rows(conn: Connection, out_id: str | None) -> list[Mapping[str, Any
     if out_id is not None:
         asked = asked.where(runs.c.out_id == out_id)
     return [dict(row) for row in conn.execute(asked).mappings()]
+
+
+@cache
+def _missing_statement(dialect: str) -> Select[Any]:
+    """One of the names in a JSON list that no attempt has; to fetch all that are there takes longer."""
+    names = bindparam("b_names", type_=Text)
+    if dialect == "postgresql":
+        listed = func.json_array_elements_text(cast(names, JSON)).table_valued("value")
+    else:
+        listed = func.json_each(names).table_valued("value")
+    return select(listed.c.value).where(~exists().where(attempts.c.attempt_id == listed.c.value)).limit(1)
 
 
 _BY_KEY = (

@@ -46,6 +46,10 @@ class Reading:
             raise LookupError(attempt_id)
         return found
 
+    async def lacks_any(self, attempt_ids: Sequence[str]) -> bool:
+        """Whether this ledger does not know one of these attempts; looks at the last ones first."""
+        return await self._read(lambda conn: lookups.lacks_any(conn, attempt_ids))
+
     async def attempts_of(self, gateway: str, fingerprint: str) -> list[AttemptRecord]:
         """All attempts of one generation, oldest first."""
         return await self._read(lambda conn: lookups.read_attempts_of(conn, gateway, fingerprint))

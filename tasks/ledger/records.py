@@ -120,6 +120,8 @@ class Claim:
     purchase_idx: int
     attempt_idx: int
     idempotency_key: str
+    sent_at: datetime
+    """When it was granted."""
     is_replay: bool = False
     """The key was sent before, and what came of that is not known."""
 
@@ -141,6 +143,7 @@ class Declined:
         "body_changed",
     ]
     standing: Standing
+    asked_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

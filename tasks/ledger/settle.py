@@ -15,8 +15,16 @@ from urllib.parse import urlsplit
 
 from reelsweep.tasks.gateway.outcome import Billed, Outcome
 from reelsweep.tasks.ledger.batch import Batch, add_missing
-from reelsweep.tasks.ledger.charges import answer_columns, is_charged, is_same_sale, money_columns
-from reelsweep.tasks.ledger.entries import Entry, change, read_entry
+from reelsweep.tasks.ledger.charges import (
+    BILLED,
+    HELD,
+    answer_columns,
+    is_charged,
+    is_same_sale,
+    money_columns,
+    weight,
+)
+from reelsweep.tasks.ledger.entries import Entry, change, changed, read_entry
 from reelsweep.tasks.ledger.records import Answer, ManifestStatus, ResultRecord
 from reelsweep.tasks.ledger.schema import results
 from reelsweep.tasks.ledger.standing import State, Trace, is_definite, is_refunded, is_success
@@ -56,11 +64,13 @@ def answer(conn: Batch, attempt_id: str, answer: Answer, now: datetime) -> None:
         }
         _write_result(conn, attempt_id, choice.choice_idx, values)
     values = {"state": state, "status": status, **_outcome_columns(answer, entry.trace, now)}
-    if state == "surplus" and not is_charged(entry.trace) and _is_paid_already(entry, answer):
+    sale = changed(entry.trace, values)
+    is_paid = _is_paid_already(entry, sale, answer.key_ttl_s)
+    if is_paid:
         values |= {"billed": "no", **money_columns(entry.trace, "no", None)}
     after = change(conn, entry, values, keep_claim=state == "answered")
     if is_definite(after.trace) and not is_refunded(after.trace):
-        _refund_same_sale(conn, after, answer.key_ttl_s)
+        _refund_same_sale(conn, after, HELD + 1 if is_paid else min(weight(sale), BILLED), answer.key_ttl_s)
     _erase_when_done(conn, after)
 
 
@@ -171,28 +181,25 @@ def _promote_surplus(conn: Batch, entry: Entry) -> Entry:
     return entry
 
 
-def _is_paid_already(entry: Entry, answer: Answer) -> bool:
-    """Whether the gateway gave the same job twice for one key: one sale, settled with the other attempt."""
-    outcome = answer.outcome
-    sale = replace(
-        entry.trace,
-        gateway_task_id=outcome.task_id or entry.trace.gateway_task_id,
-        completion_id=outcome.completion_id,
-    )
-    return any(is_same_sale(trace, sale, answer.key_ttl_s) for trace in entry.others if _has_result(trace))
+def _is_paid_already(entry: Entry, sale: Trace, key_ttl_s: float | None) -> bool:
+    """Whether the gateway gave the same job twice for one key: one sale, counted with the other attempt."""
+    least = max(weight(sale), HELD + 1)
+    payers = (trace for trace in entry.others if weight(trace) >= least)
+    return not is_charged(sale) and any(is_same_sale(trace, sale, key_ttl_s) for trace in payers)
 
 
-def _refund_same_sale(conn: Batch, entry: Entry, key_ttl_s: float | None) -> None:
-    """An earlier POST under this key whose fate is not known may be this sale and no other.
+def _refund_same_sale(conn: Batch, entry: Entry, limit: int, key_ttl_s: float | None) -> None:
+    """Other POSTs under this key may be this sale and no other: what is lighter than `limit` is given back.
 
     An answer that sold nothing may be to the second POST alone (the key is in use for another body, the
     model is gone): it says what the first one cost only where it names the first one's job.
     """
     sale = entry.trace
-    if sale.billed == "no":
-        key_ttl_s = None
+    if not limit:
+        limit, key_ttl_s = HELD + 2, None
     for trace in entry.others:
-        if trace.state == "unknown" and not is_charged(trace) and is_same_sale(trace, sale, key_ttl_s):
+        is_held = trace.state != "intent" and HELD <= weight(trace) < limit
+        if is_held and is_same_sale(trace, sale, key_ttl_s):
             rival = replace(entry, trace=trace)
             entry = change(conn, rival, {"billed": "no", **money_columns(trace, "no", None)}, keep_claim=True)
 

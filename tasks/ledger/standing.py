@@ -110,7 +110,7 @@ def derive(attempts: Sequence[Trace], skipped: ManifestStatus | None = None) -> 
         status=status,
         next_step=step,
         attempt_id=None if speaker is None else speaker.attempt_id,
-        billed=None if speaker is None else speaker.billed,
+        billed=None if speaker is None else "yes" if _is_paid_with_another(speaker, sent) else speaker.billed,
         num_attempts=len(sent),
         num_purchases=sum(is_purchase(trace) for trace in sent),
         num_failures=sum(trace.retry == "backoff_long" and trace.state == "settled" for trace in sent),
@@ -158,9 +158,17 @@ def _obstacle(sent: Sequence[Trace], allow: Set[Allowance]) -> Reason | None:
     last = lasting[-1]
     if last.state == "unknown":
         return None if "unknown" in allow else "unknown"
-    if (last.status == "failed" and last.billed == "no") or last.status == "refused":
+    is_free = last.billed == "no" and not _is_paid_with_another(last, sent)
+    if (last.status == "failed" and is_free) or last.status == "refused":
         return "final"
     return None if "failed_billed" in allow else "failed_billed"
+
+
+def _is_paid_with_another(trace: Trace, sent: Sequence[Trace]) -> bool:
+    """Whether what this POST sold is charged with another of the same sale."""
+    if trace.billed != "no" or trace.kind in (None, "incomplete", "failed"):
+        return False
+    return any(it.billed == "yes" and it.idempotency_key == trace.idempotency_key for it in sent)
 
 
 def _is_being_fetched(trace: Trace) -> bool:

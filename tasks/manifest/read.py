@@ -45,13 +45,13 @@ def read_facts(out: str | Path) -> dict[str, str]:
     return {key.removeprefix(FACT): facts[key] for key in sorted(facts) if key.startswith(FACT)}
 
 
-def newest_attempt(out: str | Path) -> str | None:
-    """The id of the last POST that the files know of, of those that were really made; None without any."""
+def published_attempts(out: str | Path) -> list[str]:
+    """The ids of the POSTs that the files know of, of those that were really made; the newest last."""
     try:
         ids = pq.read_table(_existing(out, "attempts.parquet"), columns=["attempt_id"])["attempt_id"]
     except (OutError, OSError, pa.ArrowException):
-        return None
-    return max((name for name in ids.to_pylist() if not name.startswith(LOST)), default=None)
+        return []
+    return sorted(name for name in ids.to_pylist() if not name.startswith(LOST))
 
 
 def kept_facts(out: str | Path) -> dict[str, str]:

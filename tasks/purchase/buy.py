@@ -108,9 +108,16 @@ async def _post(
         exchange,
         make_reader,
         on_seen,
-        may_leave=lambda: context.ledger.lease_held(context.run_id),
-        stream_s=context.policy.times.stream_s,
+        may_leave=lambda: context.ledger.lease_held(context.run_id) and _is_in_time(context, claim),
+        times=context.policy.times,
     )
+
+
+def _is_in_time(context: RunContext, claim: Claim) -> bool:
+    """Whether the gateway still knows the key when the POST arrives: its age was judged at the claim."""
+    if not claim.is_replay or context.profile.key_ttl_s is None:
+        return True
+    return (context.ledger.now() - claim.sent_at).total_seconds() < context.policy.times.begins_s
 
 
 async def _note(

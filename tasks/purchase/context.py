@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import datetime
 from typing import Literal
 
 import httpx
@@ -24,12 +24,14 @@ from reelsweep.tasks.artifacts.download import DownloadClient
 from reelsweep.tasks.artifacts.probe import Prober
 from reelsweep.tasks.artifacts.store import Store
 from reelsweep.tasks.gateway.breaker import Breaker, PurchaseEnd
-from reelsweep.tasks.gateway.client import Times, generation_client
+from reelsweep.tasks.gateway.client import generation_client
 from reelsweep.tasks.gateway.hide import hide
 from reelsweep.tasks.gateway.limiter import Limiter
 from reelsweep.tasks.gateway.outcome import Outcome
 from reelsweep.tasks.gateway.profiles import Profile
 from reelsweep.tasks.gateway.strata import Change, Strata, Stratum
+from reelsweep.tasks.gateway.times import Times
+from reelsweep.tasks.ledger.budget import Day
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.ledger.records import Standing
 from reelsweep.tasks.purchase.ends import RowEnd
@@ -110,8 +112,8 @@ class RunContext:
     flights: Flights = field(default_factory=Flights)
     _unreachable_since: float | None = None
     _hold_until: float = float("-inf")
-    _declined: tuple[date, int] | None = None
-    """The least price that did not fit, and the day it was: another day may hold it."""
+    _declined: tuple[Day, int] | None = None
+    """The least price that did not fit, and the budget's day it was: another day may hold it."""
     _proven: set[str] = field(default_factory=set[str])
     _limiters: dict[str, Limiter] = field(default_factory=dict[str, Limiter])
     _canaries: dict[str, Limiter] = field(default_factory=dict[str, Limiter])
@@ -185,9 +187,9 @@ class RunContext:
             await asyncio.sleep(min(0.5, left_s))
         return self.stopped is not None
 
-    def decline(self, price_musd: int) -> None:
-        """The budget does not hold a POST of this price any more."""
-        today = self.ledger.now().date()
+    def decline(self, price_musd: int, asked_at: datetime) -> None:
+        """The budget does not hold a POST of this price any more, on the day that it was asked."""
+        today = self.ledger.day(asked_at)
         with self._lock:
             least = self._least_declined_musd(today)
             self._declined = (today, price_musd if least is None else min(least, price_musd))
@@ -196,10 +198,10 @@ class RunContext:
         """Whether a generation is as dear as one that the budget has declined today."""
         if self._declined is None or self.price is None:
             return False
-        least = self._least_declined_musd(self.ledger.now().date())
+        least = self._least_declined_musd(self.ledger.day(self.ledger.now()))
         return least is not None and self.price.max_musd(spec) >= least
 
-    def _least_declined_musd(self, today: date) -> int | None:
+    def _least_declined_musd(self, today: Day) -> int | None:
         return self._declined[1] if self._declined is not None and self._declined[0] == today else None
 
     def count_post(self) -> bool:

@@ -185,6 +185,8 @@ async def _declined(
             await asyncio.sleep(_WAIT_S)
             return None
         case "skipped_budget":
+            if context.price is not None:
+                context.decline(context.price.max_musd(spec), declined.asked_at)
             return await skip_for_budget(spec, context)
         case "lease_lost":
             return _lease_lost(context)
@@ -200,8 +202,6 @@ async def _declined(
 
 async def skip_for_budget(spec: GenerationSpec, context: RunContext) -> RowEnd:
     """The end of a row that the budget does not hold; a later run with more money sends it."""
-    if context.price is not None:
-        context.decline(context.price.max_musd(spec))
     await context.ledger.skip(context.gateway, spec.request_fingerprint, "skipped_budget")
     return RowEnd(status="skipped_budget", error_type="budget", message="the budget is used up")
 

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,25 @@ async def test_a_bill_settles_what_was_maybe_billed(
     assert second.posts == 1
 
 
+async def test_the_sandboxs_own_bill_settles_as_its_csv_does(
+    make: Callable[..., Any], sandbox: SandboxServer, reconcile: Reconcile, tmp_path: Path
+) -> None:
+    """JSON Lines, another customer's around it: what was taken is settled, the rest is not billed."""
+    before = len(sandbox.bill())
+    table = pd.DataFrame({"prompt": ["taken [[fault=reset_accepted]]", "never [[fault=reset]]"]})
+    assert (await make(table, price="0.10")).counts == {"unknown": 2}
+    others = [
+        {"request_id": f"x{hours}", "accepted_at": (datetime.now(UTC) + timedelta(hours=hours)).isoformat()}
+        for hours in (-5, 5)
+    ]
+    path = tmp_path / "bill.jsonl"
+    lines = [*others, *(asdict(line) for line in sandbox.bill()[before:])]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    code, told = await reconcile(path)
+    assert (code, told["bill_lines"], told["matched"]) == (1, 3, 1)
+    assert told["settled"] == {"billed": 1, "not_billed": 1, "cost_usd": 0.1}
+
+
 async def test_a_bill_saved_by_excel_is_read_to_the_cent(
     make: Callable[..., Any], sandbox: SandboxServer, reconcile: Reconcile, tmp_path: Path
 ) -> None:
@@ -115,6 +135,7 @@ BAD = {
     "key=COLUMN": "when,what\n1,2\n",
     "expected 2": "request_id,cost\nr1\n",
     "cannot be read": None,
+    "JSON object on one line": '{"request_id": "r1", "cost": 1}\n[1]\n{"request_id"\n',
 }
 
 
@@ -124,7 +145,7 @@ async def test_a_bad_bill_changes_nothing(
     """One clear error, the held money still held."""
     await make(pd.DataFrame({"prompt": ["taken [[fault=reset_accepted]]"]}), price="0.10")
     for number, (error, text) in enumerate(BAD.items()):
-        path = tmp_path / f"bill{number}.csv"
+        path = tmp_path / f"bill{number}.{'jsonl' if 'JSON' in error else 'csv'}"
         if text is not None:
             path.write_text(text)
         with pytest.raises(UsageError, match=error):

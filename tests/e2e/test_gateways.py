@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from reelsweep.flows.commands import reconcile as command
+from reelsweep.flows.commands.doctor import doctor
 from reelsweep.flows.commands.show import show
 from reelsweep.prompts.errors import OutError
 from reelsweep.tasks.ledger.ledger import Ledger
@@ -86,7 +87,7 @@ async def test_only_the_gateway_that_sold_a_clip_is_asked_about_it(
     summary = await make(table, gateway=sandbox.base_url)
     assert (summary.counts, summary.posts) == ({"success": 1}, 1)
     out = str(tmp_path / "out")
-    assert await asyncio.to_thread(command.reconcile, out, gateway=sandbox.base_url) == 0
+    assert await asyncio.to_thread(command.reconcile, out, gateway=sandbox.base_url) == 1
     assert len(own_gateway.asked) == asked
     said = capsys.readouterr().out
     assert "looked at 0 attempts" in said
@@ -94,6 +95,41 @@ async def test_only_the_gateway_that_sold_a_clip_is_asked_about_it(
     assert await asyncio.to_thread(command.reconcile, out, gateway=own_gateway.base_url) in (0, 1)
     assert len(own_gateway.asked) > asked
     assert "looked at 1 attempts" in capsys.readouterr().out
+
+
+async def test_without_a_name_all_that_were_named_before_are_asked(
+    make: Callable[..., Any],
+    sandbox: SandboxServer,
+    own_gateway: Any,
+    respond: Callable[..., bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Each with its own key; one that nobody named here is sent nothing. Open is open, whoever was asked."""
+    monkeypatch.setenv("REELSWEEP_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("OWN_KEY", "own-key")
+    cut = b'data: {"id":"c","task_id":"task-1","choices":[{"index":0,"delta":{"content":"..."}}]}\n\n'
+    own_gateway.answer = lambda _asked: respond(cut)
+    table = pd.DataFrame({"prompt": ["one"]})
+    await make(table, gateway=own_gateway.base_url, api_key_env="OWN_KEY")
+    await make(table, gateway=sandbox.base_url)
+    out, asked = str(tmp_path / "out"), len(own_gateway.asked)
+    await asyncio.to_thread(doctor, gateway=own_gateway.base_url, api_key_env="OWN_KEY")
+    await asyncio.to_thread(doctor, gateway=sandbox.base_url)
+    del own_gateway.asked[asked:]
+    assert await asyncio.to_thread(command.reconcile, out) == 1
+    said = capsys.readouterr().out
+    assert {it.headers.get("authorization") for it in own_gateway.asked[asked:]} == {"Bearer own-key"}
+    assert "looked at 1 attempts: 1 unknown; 1 rows unknown" in said
+    assert "not asked" not in said
+    assert said.splitlines()[-1].startswith("next: the provider's bill may decide")
+    monkeypatch.setenv("REELSWEEP_HOME", str(tmp_path / "stranger"))
+    await asyncio.to_thread(doctor, gateway=sandbox.base_url)
+    asked = len(own_gateway.asked)
+    assert await asyncio.to_thread(command.reconcile, out) == 1
+    assert "1 open at" in capsys.readouterr().out
+    assert len(own_gateway.asked) == asked
 
 
 async def test_what_is_unknown_counts_also_when_the_plan_has_left_it(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,26 @@ async def test_a_ledger_from_before_buys_nothing_again(
     assert await reconcile(out, rebuild=True) == 0
     again = await make(table)
     assert (again.posts, again.counts) == (0, {"success": 2})
+
+
+async def test_a_ledger_that_lacks_an_older_post_buys_nothing_again(
+    make: Callable[..., Any], sandbox: SandboxServer, tmp_path: Path
+) -> None:
+    """Every POST of the files counts, not only the newest: clocks differ, and a copy may have gone on."""
+    out, table = tmp_path / "out", pd.DataFrame({"prompt": ["one", "two", "three"], "seed": [1, 2, 3]})
+    await make(table)
+    ledger = sqlite3.connect(out / "ledger.db")
+    lost = ledger.execute("SELECT attempt_id FROM attempts ORDER BY attempt_id").fetchall()[1]
+    ledger.execute("DELETE FROM results WHERE attempt_id = ?", lost)
+    ledger.execute("DELETE FROM attempts WHERE attempt_id = ?", lost)
+    ledger.execute("UPDATE generations SET status = 'planned', next_step = 'buy' WHERE attempt_id = ?", lost)
+    ledger.commit()
+    ledger.close()
+    before = len(sandbox.bill())
+    for goes_on in (make(table), reconcile(out)):
+        with pytest.raises(OutError, match="older than its manifest"):
+            await goes_on
+    assert len(sandbox.bill()) == before
 
 
 @pytest.mark.parametrize("also_the_ledger", [False, True], ids=["it alone", "with the ledger"])

@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ _ALLOW = st.sampled_from(
 )
 _ANSWERS = st.sampled_from(["success", "throttled", "cut", "refused", "no_video"])
 _PICK = st.randoms(use_true_random=False)
+_FOR_EVER_S = 1e9
 _BILLED = {"success": "yes", "throttled": "no", "cut": "maybe", "refused": "maybe", "no_video": "yes"}
 
 
@@ -53,7 +54,9 @@ class Post:
     billed: str | None = None
     cost: int = 0
     charged: bool = False
-    """A bill has named it."""
+    """A bill has named it, with its price."""
+    unbilled: bool = False
+    """A bill has said that it costs nothing."""
 
     @property
     def maybe_paid(self) -> bool:
@@ -64,6 +67,11 @@ class Post:
     def refunded(self) -> bool:
         """Surely unbilled, and by no answer that ends the row."""
         return self.billed == "no" and self.state in ("unknown", "cut", "throttled")
+
+    @property
+    def definite(self) -> bool:
+        """Its answer is known, and it is none that asks for another POST."""
+        return self.state not in ("open", "unknown", "cut", "throttled", "withdrawn")
 
     @property
     def used(self) -> int:
@@ -85,11 +93,11 @@ class Owner:
 
 
 class Promises(RuleBasedStateMachine):
-    """Two owners on one ledger."""
+    """Two owners on one ledger; `key_ttl_s` is how long their gateway says that it remembers keys."""
 
-    def __init__(self, make: Any, fresh_url: Callable[[], str]) -> None:
+    def __init__(self, make: Any, fresh_url: Callable[[], str], key_ttl_s: float | None) -> None:
         super().__init__()
-        self.make = make
+        self.make, self.key_ttl_s = make, key_ttl_s
         self.loop = asyncio.new_event_loop()
         self.database = make.Database(fresh_url())
         self.posts: list[Post] = []
@@ -225,7 +233,10 @@ class Promises(RuleBasedStateMachine):
         post = pick.choice(self._over())
         late = kind if post.state in ("won", "surplus") or kind != "success" else "cut"
         late = late if post.state not in ("refused", "no_video", "throttled", "invalid") else "cut"
-        self.do(self.owners[who].ledger.answer(post.attempt_id, getattr(self.make, late)()))
+        self.do(self.owners[who].ledger.answer(post.attempt_id, self._says(late)))
+
+    def _says(self, kind: str) -> Any:
+        return replace(getattr(self.make, kind)(), key_ttl_s=self.key_ttl_s)
 
     def _over(self) -> list[Post]:
         open_states = ("open", "unknown", "cut", "withdrawn")
@@ -239,15 +250,33 @@ class Promises(RuleBasedStateMachine):
         cost = 90 if billed == "yes" else None
         self.do(self.owners[0].ledger.decide(post.attempt_id, billed=billed, cost_musd=cost))
         post.billed, post.cost, post.charged = billed, cost or 0, billed == "yes"
+        post.unbilled = billed == "no"
 
     def _answer(self, who: int, post: Post, kind: str) -> None:
-        if post.billed == "no" and _BILLED[kind] == "yes":
+        if post.unbilled and _BILLED[kind] == "yes":
             kind = "cut"  # a bill tells the truth
-        answer = getattr(self.make, kind)()
+        answer = self._says(kind)
         self.do(self.owners[who].ledger.answer(post.attempt_id, answer))
         if not post.charged and not (post.billed == "no" and _BILLED[kind] == "maybe"):
             post.billed, post.cost = _BILLED[kind], answer.cost_musd or 0
         post.state = kind if kind != "success" else self._place_of_success(post)
+        self._count_sale_once(post)
+
+    def _same_sale(self, post: Post) -> list[Post]:
+        """Other POSTs that were given the same job: a gateway that remembers the key sells once."""
+        if self.key_ttl_s is None:
+            return []
+        return [other for other in self._of(post.number) if other is not post and other.key == post.key]
+
+    def _count_sale_once(self, post: Post) -> None:
+        rivals = self._same_sale(post)
+        is_paid = any(other.billed == "yes" for other in rivals)
+        is_held = any(other.billed == "maybe" and other.definite for other in rivals)
+        if not post.charged and (is_paid or (is_held and post.billed == "maybe")):
+            post.billed, post.cost = "no", 0
+        for other in rivals if post.definite else []:
+            if other.billed == "maybe" and (post.billed == "yes" or not other.definite):
+                other.billed = "no"
 
     def _place_of_success(self, post: Post) -> str:
         rivals = [other for other in self._of(post.number) if other is not post]
@@ -334,6 +363,13 @@ class Promises(RuleBasedStateMachine):
         assert spend.used_musd == sum(post.used for post in self.posts) <= _CAP
 
     @invariant()
+    def one_sale_is_charged_once(self) -> None:
+        """Of POSTs that were given one job one is charged, whatever was heard when; a bill may say more."""
+        for post in self.posts:
+            mine = [other for other in [post, *self._same_sale(post)] if other.billed == "yes"]
+            assert sum(not other.charged for other in mine) <= 1
+
+    @invariant()
     def nothing_paid_for_is_lost_and_no_failure_is_a_success(self) -> None:
         """A success stands for ever, one that is not fetched yet can be found, and nothing else is one."""
         standings = self.do(self.owners[1].ledger.standings(self.make.gateway, None, "out"))
@@ -380,11 +416,20 @@ def quick_folder(tmp_path: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
+@pytest.mark.parametrize("key_ttl_s", [None, _FOR_EVER_S], ids=["forgets", "honours"])
 @pytest.mark.parametrize(("kind", "examples"), [("sqlite", 40), ("postgresql", 8)])
 def test_the_four_promises_hold(
-    kind: str, examples: int, make: Any, quick_folder: Path, request: pytest.FixtureRequest
+    kind: str,
+    examples: int,
+    key_ttl_s: float | None,
+    make: Any,
+    quick_folder: Path,
+    request: pytest.FixtureRequest,
 ) -> None:
-    """Claims, answers, crashes, stalls, late outcomes and resubmissions in any order break none of them."""
+    """Claims, answers, crashes, stalls, late ends, resubmissions and bills in any order break none of them.
+
+    Whether the gateway honours keys or not; where it does, POSTs under one key are one sale.
+    """
     numbers = itertools.count()
     if kind == "sqlite":
 
@@ -393,7 +438,7 @@ def test_the_four_promises_hold(
     else:
         fresh_url = request.getfixturevalue("postgres")
     run_state_machine_as_test(
-        lambda: Promises(make, fresh_url),
+        lambda: Promises(make, fresh_url, key_ttl_s),
         settings=settings(
             max_examples=examples,
             stateful_step_count=30,

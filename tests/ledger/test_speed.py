@@ -43,7 +43,7 @@ async def test_an_attempt_costs_little(
         await asyncio.gather(*(_make(ledger, make, number, slots) for number in range(_POSTS)))
     kind = database.url.partition(":")[0]
     _tell(figures, kind, record_property, capsys)
-    assert figures["ms per attempt"] < {"sqlite": 3, "postgresql": 12}[kind]
+    assert figures["ms per attempt"] < {"sqlite": 2, "postgresql": 4}[kind]
 
 
 @pytest.mark.bench

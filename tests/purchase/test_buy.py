@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,10 @@ from reelsweep.tasks.artifacts.origin import origin_of
 from reelsweep.tasks.artifacts.probe import Prober
 from reelsweep.tasks.artifacts.store import Store
 from reelsweep.tasks.gateway.outcome import Choice, Outcome
-from reelsweep.tasks.gateway.profiles import Profile
+from reelsweep.tasks.gateway.profiles import Idempotency, Profile
 from reelsweep.tasks.ledger.leases import Times
 from reelsweep.tasks.ledger.ledger import Ledger
-from reelsweep.tasks.ledger.records import Claim, ClaimRequest, PlanRow, RunRecord
+from reelsweep.tasks.ledger.records import Answer, Claim, ClaimRequest, PlanRow, RunRecord
 from reelsweep.tasks.purchase.buy import Bought, buy
 from reelsweep.tasks.purchase.conclude import conclude
 from reelsweep.tasks.purchase.context import Policy, RunContext
@@ -66,6 +67,14 @@ ANSWER = b"".join(
 )
 
 
+CUT = Answer(
+    outcome=Outcome(status="incomplete", billed="maybe"),
+    manifest_status="unknown",
+    billed="maybe",
+    cost_musd=None,
+)
+
+
 @dataclass
 class Wire:
     """A gateway of bare sockets: what came, and for each the same answer."""
@@ -98,11 +107,18 @@ class Bench:
     path: Path
     wire: Wire
     uptime_s: float = 1_000.0
+    later_s: float = 0.0
+    """How far its wall clock has been moved on."""
     opened: list[Ledger] = field(default_factory=list[Ledger])
 
     def open(self) -> Ledger:
         """Another owner of the ledger."""
-        ledger = Ledger.open(f"sqlite:///{self.path}", uptime=lambda: self.uptime_s, times=STILL)
+        ledger = Ledger.open(
+            f"sqlite:///{self.path}",
+            clock=lambda: datetime.now(UTC) + timedelta(seconds=self.later_s),
+            uptime=lambda: self.uptime_s,
+            times=STILL,
+        )
         self.opened.append(ledger)
         return ledger
 
@@ -168,11 +184,15 @@ def _run(run_id: str) -> RunRecord:
     )
 
 
-async def _claimed(context: RunContext) -> tuple[Claim, Body]:
+async def _claimed(context: RunContext, key_ttl_s: float | None = None) -> tuple[Claim, Body]:
     """The right to one POST, and its bytes."""
     body = await build_body(SPEC, context)
     wish = ClaimRequest(
-        run_id="run", request_fingerprint="f", body_sha256=body.sha256, price_max_musd=100_000
+        run_id="run",
+        request_fingerprint="f",
+        body_sha256=body.sha256,
+        price_max_musd=100_000,
+        key_ttl_s=key_ttl_s,
     )
     claim = await context.ledger.claim("gateway", wish)
     assert isinstance(claim, Claim)
@@ -241,6 +261,26 @@ async def test_a_claim_that_slept_sends_nothing(context: RunContext, bench: Benc
     assert context.posts == 0
     end = await make(SPEC, context, (None, None))
     assert (end.status, len(bench.wire.heard)) == ("success", 1)
+
+
+async def test_a_replay_leaves_while_its_key_is_known_or_not_at_all(
+    context: RunContext, bench: Bench
+) -> None:
+    """What takes longer from claim to first byte than was reckoned with is not sent; it is claimed anew."""
+    context.profile = context.profile.model_copy(
+        update={"idempotency": Idempotency(honoured=True, ttl=3_600.0)}
+    )
+    first, _ = await _claimed(context)
+    await context.ledger.answer(first.attempt_id, CUT)
+    claim, body = await _claimed(context, key_ttl_s=context.profile.replay_s)
+    assert claim.is_replay
+    bench.later_s += context.policy.times.begins_s
+    assert (await _bought(context, claim, body)).again
+    assert bench.wire.heard == []
+    assert bench.attempts()[1] == ("withdrawn", "planned", "no", 0)
+    claim, body = await _claimed(context, key_ttl_s=context.profile.replay_s)
+    assert (await _bought(context, claim, body)).end.status == "success"
+    assert claim.idempotency_key == first.idempotency_key
 
 
 async def test_a_claim_that_slept_and_was_missed_ends_its_run(context: RunContext, bench: Bench) -> None:

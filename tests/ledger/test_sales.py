@@ -1,0 +1,73 @@
+"""One sale is charged once: POSTs under one key that the gateway remembers, in whatever order they end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import pytest
+
+_ENDS = ("success", "no_video", "refused", "cut")
+_DOUBT = frozenset({"unknown"})
+
+
+async def _two_posts(ledger: Any, make: Any) -> list[Any]:
+    """The second sent under the first one's key, after the first was cut."""
+    first = await make.buy(ledger)
+    await ledger.cut("run")
+    return [first, await make.buy(ledger, key_ttl_s=60, allow=_DOUBT)]
+
+
+@pytest.mark.parametrize("ends", list(product(_ENDS, _ENDS)), ids="-".join)
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["first-second", "second-first"])
+async def test_two_posts_of_one_sale_cost_what_one_costs(
+    database: Any, make: Any, ends: tuple[str, str], order: tuple[int, int]
+) -> None:
+    """However both end and whoever is heard first: 80 where an end is billed, else 100 held."""
+    ledger = await make.start(database.open())
+    posts = await _two_posts(ledger, make)
+    for number in order:
+        answer = replace(getattr(make, ends[number])(), key_ttl_s=60)
+        await ledger.answer(posts[number].attempt_id, answer)
+    spend, standing = await ledger.spend(), await make.standing(ledger)
+    if {"success", "no_video"} & {*ends}:
+        assert (spend.settled_musd, spend.used_musd) == (80, 80)
+        assert standing.billed == "yes"
+        assert standing.num_purchases == 1
+    else:
+        assert (spend.settled_musd, spend.held_musd) == (0, 200 if ends == ("cut", "cut") else 100)
+
+
+@pytest.mark.parametrize("end", ["success", "no_video", "refused"])
+async def test_what_a_bill_charged_for_one_post_is_not_charged_for_the_other(
+    database: Any, make: Any, end: str
+) -> None:
+    """A bill names the POST that was cut, with its price: the replay's answer adds nothing."""
+    ledger = await make.start(database.open())
+    first, second = await _two_posts(ledger, make)
+    await ledger.decide(first.attempt_id, billed="yes", cost_musd=90)
+    await ledger.answer(second.attempt_id, replace(getattr(make, end)(), key_ttl_s=60))
+    assert (await ledger.spend()).used_musd == 90
+    assert (await make.standing(ledger)).billed == "yes"
+
+
+async def test_a_failure_paid_with_another_post_may_be_bought_again_on_request(
+    database: Any, make: Any
+) -> None:
+    """It was billed, so `--retry-failed` buys it again, and nothing else does."""
+    ledger = await make.start(database.open())
+    for post in await _two_posts(ledger, make):
+        await ledger.answer(post.attempt_id, replace(make.no_video(), key_ttl_s=60))
+    declined = await ledger.claim(make.gateway, make.request(max_purchases=9))
+    assert declined.reason == "failed_billed"
+    await make.buy(ledger, allow=frozenset({"failed_billed"}))
+
+
+@pytest.mark.parametrize("end", ["success", "no_video"])
+async def test_without_a_word_on_keys_two_posts_are_two_sales(database: Any, make: Any, end: str) -> None:
+    """Neither a name of the job nor a promise of the gateway: both are paid for."""
+    ledger = await make.start(database.open())
+    for post in await _two_posts(ledger, make):
+        await ledger.answer(post.attempt_id, getattr(make, end)())
+    assert (await ledger.spend()).settled_musd == 160
