@@ -200,11 +200,10 @@ def _sandbox(profile: Profile, port: str, *, is_named: bool) -> Profile:
 
 def _publish(opened: OpenOut) -> None:
     publisher = Publisher(opened.storage, time.monotonic, draw)
-    out_id = opened.facts.out_id
-    with only_writer(opened.storage, opened.ledger):
+    with only_writer(opened.storage, opened.ledger), opened.ledger.state(opened.facts.out_id) as state:
         publisher.publish(
-            lambda: opened.ledger.lines(out_id),
-            lambda: opened.ledger.attempt_lines(out_id),
+            state.lines,
+            state.attempts,
             {**kept_facts(str(opened.storage)), **opened.facts.as_facts()},
             seed_honoured(opened.storage),
         )

@@ -42,16 +42,12 @@ def show(
     json
         Print one JSON object on stdout.
     """
-    with open_out(out, ledger) as opened:
-        lines = [line for line in opened.ledger.lines(opened.facts.out_id) if matches(line, row)]
+    with open_out(out, ledger) as opened, opened.ledger.state(opened.facts.out_id) as state:
+        lines = [line for line in state.lines() if matches(line, row)]
         if not lines:
             raise UsageError(f"{out} has no row {row!r}.", f"See the names: reelsweep status {out}")
         wanted = {line.plan.request_fingerprint for line in lines}
-        attempts = [
-            attempt
-            for attempt in opened.ledger.attempt_lines(opened.facts.out_id)
-            if attempt.request_fingerprint in wanted
-        ]
+        attempts = [attempt for attempt in state.attempts() if attempt.request_fingerprint in wanted]
         document = {"rows": [record_of(opened, line, attempts) for line in lines]}
     if json:
         print_json(document)

@@ -46,14 +46,11 @@ def read_joined(path: Path, named: Mapping[Meaning, str], ledger: Ledger, out_id
     cells = (cast(tuple[str, ...], record) for record in table.records)
     records = [dict(zip(table.columns, record, strict=True)) for record in cells]
     lines = parse_bill(str(path), records, columns, decimal_comma=table.decimal_comma)
-    attempts = list(ledger.attempt_lines(out_id))
-    joined = join(lines, attempts)
-    return Settled(
-        num_lines=len(records),
-        num_repeated=len(records) - len(lines),
-        joined=joined,
-        costs=count_costs(joined, attempts, ledger.lines(out_id)),
-    )
+    with ledger.state(out_id) as state:
+        attempts = list(state.attempts())
+        joined = join(lines, attempts)
+        costs = count_costs(joined, attempts, state.lines())
+    return Settled(num_lines=len(records), num_repeated=len(records) - len(lines), joined=joined, costs=costs)
 
 
 async def settle(ledger: Ledger, joined: Joined) -> None:

@@ -1,10 +1,10 @@
-"""The manifest's lines, streamed from one state of the ledger: rows in the latest plan first, in order."""
+"""The lines and the POSTs of an OUT, streamed from one state of the ledger, a thousand at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, Self, TypeVar
 
 from reelsweep.tasks.ledger.reader import Snapshot
 from reelsweep.tasks.ledger.reads import (
@@ -19,6 +19,7 @@ from reelsweep.tasks.ledger.records import AttemptRecord, Line, PlanRow
 from reelsweep.tasks.ledger.schema import attempts, generations, outs, plan_rows
 from sqlalchemy import Connection, Select, bindparam, exists, func, select, tuple_
 
+T = TypeVar("T")
 _BATCH = 1_000
 _PLAN_FIELDS = tuple(field.name for field in fields(PlanRow))
 _OTHER_COLUMNS = (
@@ -33,6 +34,58 @@ _OTHER_COLUMNS = (
     plan_rows.c.created_at,
     plan_rows.c.last_plan_hash,
 )
+
+
+class OutState:
+    """What one state of a ledger tells of an OUT: the moment of its first answer, until `close`.
+
+    Asked as often as wanted, all answers agree with each other. Blocks, so use a thread. Raises TroubleError.
+    """
+
+    def __init__(self, open_snapshot: Callable[[], Snapshot], out_id: str) -> None:
+        self._open = open_snapshot
+        self._out_id = out_id
+        self._snapshot: Snapshot | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_raised: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the state go."""
+        if self._snapshot is not None:
+            self._snapshot.close()
+
+    def lines(self) -> Iterator[Line]:
+        """Every line: rows in the latest plan first, in order."""
+        lines = self._read(lambda conn: _Lines(conn, self._out_id))
+        for in_plan in (True, False):
+            after = (-1, "")
+            while page := self._read(lambda conn, p=in_plan, a=after: lines.page(conn, p, a)):
+                yield from page
+                after = (page[-1].plan.ordinal, page[-1].plan.row_key)
+
+    def attempts(self) -> Iterator[AttemptRecord]:
+        """Every POST for the generations of its lines, oldest first."""
+        run_facts = self._read(read_runs)
+        after = ""
+        while page := self._read(lambda conn, a=after: self._attempts_after(conn, a, run_facts)):
+            yield from page
+            after = page[-1].attempt_id
+
+    def _attempts_after(
+        self, conn: Connection, after: str, run_facts: Mapping[str, RunFacts]
+    ) -> list[AttemptRecord]:
+        rows = conn.execute(_NEXT_ATTEMPTS, {"b_out": self._out_id, "b_after": after}).all()
+        told = read_results(conn, [row[0] for row in rows]) if rows else {}
+        return [attempt_of(row, told.get(row[0], ()), run_facts) for row in rows]
+
+    def _read(self, call: Callable[[Connection], T]) -> T:
+        if self._snapshot is None:
+            self._snapshot = self._open()
+        return self._snapshot.read(call)
 
 
 class _Lines:
@@ -91,31 +144,6 @@ class _Lines:
         return cost and 0, reserved and 0
 
 
-def stream_lines(snapshot: Snapshot, out_id: str) -> Iterator[Line]:
-    """Every line of an OUT, a thousand at a time; closes the snapshot."""
-    try:
-        lines = snapshot.read(lambda conn: _Lines(conn, out_id))
-        for in_plan in (True, False):
-            after = (-1, "")
-            while page := snapshot.read(lambda conn, p=in_plan, a=after: lines.page(conn, p, a)):
-                yield from page
-                after = (page[-1].plan.ordinal, page[-1].plan.row_key)
-    finally:
-        snapshot.close()
-
-
-def stream_attempts(snapshot: Snapshot, out_id: str) -> Iterator[AttemptRecord]:
-    """Every POST of an OUT's generations, oldest first; closes the snapshot."""
-    try:
-        run_facts = snapshot.read(read_runs)
-        after = ""
-        while page := snapshot.read(lambda conn, a=after: _read_attempts_after(conn, out_id, a, run_facts)):
-            yield from page
-            after = page[-1].attempt_id
-    finally:
-        snapshot.close()
-
-
 def _read_page_attempts(
     conn: Connection, attempt_ids: Sequence[str], run_facts: Mapping[str, RunFacts]
 ) -> dict[str, AttemptRecord]:
@@ -124,14 +152,6 @@ def _read_page_attempts(
     told = read_results(conn, attempt_ids)
     rows = conn.execute(_ATTEMPTS, {"b_attempts": attempt_ids})
     return {row[0]: attempt_of(row, told.get(row[0], ()), run_facts) for row in rows}
-
-
-def _read_attempts_after(
-    conn: Connection, out_id: str, after: str, run_facts: Mapping[str, RunFacts]
-) -> list[AttemptRecord]:
-    rows = conn.execute(_NEXT_ATTEMPTS, {"b_out": out_id, "b_after": after}).all()
-    told = read_results(conn, [row[0] for row in rows]) if rows else {}
-    return [attempt_of(row, told.get(row[0], ()), run_facts) for row in rows]
 
 
 _PLAN_HASH = select(outs.c.plan_hash).where(outs.c.out_id == bindparam("b_out"))

@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 
 from reelsweep.prompts.errors import TroubleError
 from reelsweep.tasks.gateway.strata import StratumCount
-from reelsweep.tasks.ledger import lines, lookups, made, reads
+from reelsweep.tasks.ledger import lookups, made, reads
 from reelsweep.tasks.ledger.budget import day_of, spent
 from reelsweep.tasks.ledger.kept import Kept, read_kept
+from reelsweep.tasks.ledger.lines import OutState
 from reelsweep.tasks.ledger.link import open_link
 from reelsweep.tasks.ledger.place import FilePlace, ServerPlace
 from reelsweep.tasks.ledger.reader import Reader, Snapshot
@@ -100,13 +101,19 @@ class Reading:
         """The runs of an OUT, or of the ledger, oldest first."""
         return await self._read(lambda conn: lookups.read_run_rows(conn, out_id))
 
+    def state(self, out_id: str) -> OutState:
+        """One state of an OUT for a `with` block: lines and POSTs that agree with each other."""
+        return OutState(self._snapshot, out_id)
+
     def lines(self, out_id: str) -> Iterator[Line]:
         """Every line of an OUT from one state of the ledger; blocks, so iterate in a thread."""
-        return lines.stream_lines(self._snapshot(), out_id)
+        with self.state(out_id) as state:
+            yield from state.lines()
 
     def attempt_lines(self, out_id: str) -> Iterator[AttemptRecord]:
         """Every POST of an OUT's generations, oldest first; blocks, so iterate in a thread."""
-        return lines.stream_attempts(self._snapshot(), out_id)
+        with self.state(out_id) as state:
+            yield from state.attempts()
 
     async def spend(self) -> Spend:
         """The ledger's money, whoever spent it."""
