@@ -125,7 +125,8 @@ def _rebuild(out: str, ledger: str | None, price: Price | None, *, as_json: bool
     else:
         sys.stdout.write(
             f"a new ledger with {done.rows} rows and {done.attempts} attempts; {left} rows unknown,"
-            f" {done.num_held} of them for want of a record; {done.num_broken} clips are gone or changed\n"
+            f" {done.num_held} of them for want of a record; {done.num_unasked} requests were sent for no row"
+            f" of the manifest; {done.num_broken} clips are gone or changed\n"
         )
     return 1 if left else 0
 

@@ -16,8 +16,8 @@ from reelsweep.tasks.ledger.reads import (
     read_runs,
 )
 from reelsweep.tasks.ledger.records import AttemptRecord, Line, PlanRow
-from reelsweep.tasks.ledger.schema import attempts, generations, outs, plan_rows
-from sqlalchemy import Connection, Select, bindparam, exists, func, select, tuple_
+from reelsweep.tasks.ledger.schema import attempts, generations, outs, plan_rows, runs
+from sqlalchemy import Connection, Select, and_, bindparam, exists, func, not_, or_, select, tuple_
 
 T = TypeVar("T")
 _BATCH = 1_000
@@ -68,7 +68,7 @@ class OutState:
                 after = (page[-1].plan.ordinal, page[-1].plan.row_key)
 
     def attempts(self) -> Iterator[AttemptRecord]:
-        """Every POST for the generations of its lines, oldest first."""
+        """Every POST for the generations of its lines, and its own for which no line asks, oldest first."""
         run_facts = self._read(read_runs)
         after = ""
         while page := self._read(lambda conn, a=after: self._attempts_after(conn, a, run_facts)):
@@ -181,12 +181,15 @@ _ATTEMPTS = (
     .join_from(attempts, generations, attempts.c.generation_id == generations.c.generation_id)
     .where(attempts.c.attempt_id.in_(bindparam("b_attempts", expanding=True)))
 )
+_ASKS = plan_rows.c.generation_id == attempts.c.generation_id
+_OF_OUT = attempts.c.run_id.in_(select(runs.c.run_id).where(runs.c.out_id == bindparam("b_out")))
 _NEXT_ATTEMPTS = (
     ATTEMPTS_JOINED.where(
         attempts.c.attempt_id > bindparam("b_after"),
         attempts.c.state != "withdrawn",
-        exists().where(
-            plan_rows.c.generation_id == attempts.c.generation_id, plan_rows.c.out_id == bindparam("b_out")
+        or_(
+            exists().where(_ASKS, plan_rows.c.out_id == bindparam("b_out")),
+            and_(_OF_OUT, not_(exists().where(_ASKS))),
         ),
     )
     .order_by(attempts.c.attempt_id)
