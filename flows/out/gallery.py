@@ -51,7 +51,8 @@ def list_commands(lines: Iterable[Line], name: str, images: Images) -> Mapping[s
     for asked, (plan, gateway) in known.items():
         if len(plan.payload) <= MAX_PAYLOAD_CHARS:
             with suppress(KeyError):  # it follows a row beyond those of the page
-                commands[asked] = command_for(plan, gateway, name, _payloads(known, gateway), images)
+                command = command_for(plan, gateway, name, _payloads(known, gateway), images)
+                commands |= {} if command is None else {asked: command}
     return commands
 
 

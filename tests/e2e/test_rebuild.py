@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 from reelsweep.flows.commands import reconcile as command
+from reelsweep.flows.commands.show import show
+from reelsweep.flows.options import RunOptions
 from reelsweep.flows.out.places import find_out
 from reelsweep.flows.recovery.rebuild import rebuild
+from reelsweep.flows.reproduction.repetition import draw_repetition
 from reelsweep.prompts.errors import OutError
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.ledger.records import RunRecord
@@ -145,6 +149,37 @@ async def test_files_of_two_moments_buy_nothing_again(
     assert {name: number for name, number in counts.items() if number} == again.counts
     goes_on = await make(pd.concat([table, pd.DataFrame({"prompt": ["new"], "seed": [1]})]))
     assert (goes_on.posts, len(sandbox.bill()) - before) == (1, 1)
+
+
+async def test_a_request_that_is_known_in_part_is_not_asked_for_until_a_plan_completes_it(
+    make: Callable[..., Any], sandbox: SandboxServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Lists stand in no column: `show` and `reproduce` say so, and the next run mends it and buys nothing."""
+    out = tmp_path / "out"
+    table = pd.DataFrame(
+        {"prompt_id": ["list", "plain"], "prompt": ["one", "two"], "seed": 1, "stop": ['["x","y"]', None]}
+    )
+    table["body.style"] = "warm"
+
+    async def again(row: str) -> str | None:
+        await asyncio.to_thread(partial(show, str(out), row, json=True))
+        return json.loads(capsys.readouterr().out)["rows"][0]["again"]
+
+    await make(table)
+    before = {row: await again(row) for row in table["prompt_id"]}
+    lose(out)
+    assert await reconcile(out, rebuild=True) == 0
+    capsys.readouterr()
+    assert (await again("list"), await again("plain") is None) == (None, False)
+    await asyncio.to_thread(show, str(out), "list")
+    assert "not wholly known since the ledger was made anew" in capsys.readouterr().out
+    options = RunOptions(gateway=sandbox.base_url, out=str(out))
+    draw = partial(draw_repetition, str(out), options, sample="2")
+    with pytest.raises(OutError, match="1 of its requests are not wholly known"):
+        await asyncio.to_thread(draw)
+    assert (await make(table)).posts == 0
+    assert await again("list") == before["list"]
+    assert (await asyncio.to_thread(draw)).num_missing == 2
 
 
 async def test_a_run_that_ended_goes_on_where_it_was(make: Callable[..., Any], tmp_path: Path) -> None:
