@@ -173,7 +173,8 @@ def check_out(out: Path | Out, facts: OutFacts | None, *, is_sandbox: bool, ledg
     if is_lost and (published := _published(out)) is not None:
         raise OutError(
             f"{out} has {published} but no ledger: running on could pay twice.",
-            f"Restore ledger.db from a backup, or make it anew: reelsweep reconcile {out} --rebuild.",
+            "Restore ledger.db from a backup, with ledger.db-wal where there is one, or make it anew:"
+            f" reelsweep reconcile {out} --rebuild.",
         )
 
 

@@ -50,7 +50,8 @@ class Rebuilt:
 def rebuild(storage: Out, ledger_url: str | None = None, price: Price | None = None) -> Rebuilt:
     """Fill a new ledger from the files of an OUT. Raises OutError where there is one, or nothing to read.
 
-    What may have been sent is reserved at `price`; without one, at the dearest that the files know of.
+    One that `ledger_url` names is made where it is not there, and may hold other OUTs, but not this one. What
+    may have been sent is reserved at `price`; without one, at the dearest that the files know of.
     """
     facts = read_out(storage)
     if facts is None:
@@ -59,7 +60,8 @@ def rebuild(storage: Out, ledger_url: str | None = None, price: Price | None = N
     path = storage.desk / "ledger.db"
     if ledger_url is None and path.exists():
         raise OutError(
-            f"{storage} has a ledger.", f"If it is damaged, move {path.name} away and rebuild; else just run."
+            f"{storage} has a ledger.",
+            "If it is damaged, move ledger.db away, with ledger.db-wal and ledger.db-shm; else just run.",
         )
     storage.begin()
     storage.bring(PARQUET)
@@ -114,7 +116,10 @@ def _fill(url: str, storage: Out, facts: OutFacts, old: OldOut, doubts: _Doubts)
 
 async def _refill(ledger: Ledger, facts: OutFacts, old: OldOut, doubts: _Doubts) -> Rebuilt:
     if await ledger.runs(facts.out_id):
-        raise OutError("This ledger knows the output folder already.", "Just run, or name an empty database.")
+        raise OutError(
+            "This ledger knows the output folder already.",
+            "Just run. If it is older than the folder's files, name a new file or an empty database.",
+        )
     num_held = num_attempts = 0
     for plan in old.plans:
         asked = {row.request_fingerprint: row for row in plan.rows}

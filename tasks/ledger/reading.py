@@ -34,6 +34,10 @@ class Reading:
         self.ledger_id = ""
         """Whoever opens it says which it is."""
 
+    def if_lost(self, out: str) -> str:
+        """What the owner of an OUT does where this is not its ledger, and that one is lost."""
+        return self._place.if_lost(out)
+
     async def standings(
         self, gateway: str, fingerprints: Sequence[str] | None, out_id: str
     ) -> dict[str, Standing]:
@@ -131,7 +135,7 @@ class Reading:
             snapshot.close()
             raise TroubleError(
                 f"Ledger {self._place}: it was removed or replaced while it was in use.",
-                "Put it back; if it is lost, move the new one away and run `reelsweep reconcile --rebuild`.",
+                f"Put it back. {self.if_lost('OUT')}",
             )
         return snapshot
 

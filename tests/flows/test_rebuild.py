@@ -12,9 +12,12 @@ from shutil import copyfile
 from typing import Any
 
 import pytest
+from reelsweep.flows.out.outs import open_out
 from reelsweep.flows.out.places import find_out
 from reelsweep.flows.out.planned import plan_row, row_key
+from reelsweep.flows.planning.claim import refuse_older
 from reelsweep.flows.recovery.rebuild import Rebuilt, rebuild
+from reelsweep.prompts.errors import OutError
 from reelsweep.prompts.fingerprint import request_fingerprint
 from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.gateway.outcome import Choice, Outcome
@@ -315,3 +318,45 @@ def test_clips_of_a_manifest_that_is_gone_are_found_beside_it(
     copyfile(moments[1].files / "metadata.parquet", out / "metadata.parquet")
     _, anew = _rebuilt(out, None, moments[attempts])
     assert {name for name, standing in anew.standings.items() if standing.status == "success"} == made
+
+
+@pytest.mark.parametrize("kind", ["file", "server"])
+def test_what_is_said_of_a_lost_ledger_can_be_done(
+    kind: str, moments: tuple[Moment, Moment], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """An older ledger is refused with a remedy for its kind; an empty one, named as said, is filled."""
+    out = find_out(tmp_path / "out")
+    _rebuilt(out.desk, *moments)
+    older, anew = (
+        f"sqlite:///{tmp_path / name}.db" if kind == "file" else request.getfixturevalue("postgres")()
+        for name in ("older", "anew")
+    )
+    ledger = Ledger.open(older)
+    with pytest.raises(OutError, match="older than its manifest") as caught:
+        refuse_older(out, ledger)
+    ledger.close()
+    says = ["older.db-wal", "older.db-shm"] if kind == "file" else ["empty database", "--ledger URL"]
+    for words in (f"reelsweep reconcile {tmp_path / 'out'} --rebuild", *says):
+        assert words in caught.value.remedy
+    assert ("move" in caught.value.remedy) == (kind == "file"), "a server's database is no file"
+    assert rebuild(out, anew).attempts > 0
+    with open_out(out.desk, anew) as opened:
+        refuse_older(out, opened.ledger)
+    with pytest.raises(OutError, match="knows the output folder already") as caught:
+        rebuild(out, anew)
+    assert "older" in caught.value.remedy
+
+
+def test_a_log_that_was_left_behind_is_kept_apart(moments: tuple[Moment, Moment], tmp_path: Path) -> None:
+    """A ledger made anew does not read the log of the lost one, nor throw it away."""
+    out = tmp_path / "out"
+    out.mkdir()
+    lost = Ledger.open(f"sqlite:///{out / 'ledger.db'}")
+    logs = {end: (out / f"ledger.db{end}").read_bytes() for end in ("-wal", "-shm")}
+    lost.close()
+    (out / "ledger.db").unlink()
+    for end, content in logs.items():
+        (out / f"ledger.db{end}").write_bytes(content)
+    _, anew = _rebuilt(out, moments[1], moments[1])
+    assert (out / "ledger.db-wal.lost").read_bytes() == logs["-wal"]
+    assert len(anew.standings) == len(SPECS)
