@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
+from heapq import merge
+from operator import attrgetter
 from typing import Any, Self, TypeVar
 
 from reelsweep.tasks.ledger.reader import Snapshot
@@ -17,7 +19,7 @@ from reelsweep.tasks.ledger.reads import (
 )
 from reelsweep.tasks.ledger.records import AttemptRecord, Line, PlanRow
 from reelsweep.tasks.ledger.schema import attempts, generations, outs, plan_rows, runs
-from sqlalchemy import Connection, Select, and_, bindparam, exists, func, not_, or_, select, tuple_
+from sqlalchemy import Connection, Select, bindparam, exists, func, select, tuple_
 
 T = TypeVar("T")
 _BATCH = 1_000
@@ -70,15 +72,19 @@ class OutState:
     def attempts(self) -> Iterator[AttemptRecord]:
         """Every POST for the generations of its lines, and its own for which no line asks, oldest first."""
         run_facts = self._read(read_runs)
+        asked, unasked = (self._attempts(which, run_facts) for which in (_ASKED, _UNASKED))
+        yield from merge(asked, unasked, key=attrgetter("attempt_id"))
+
+    def _attempts(self, which: Select[Any], run_facts: Mapping[str, RunFacts]) -> Iterator[AttemptRecord]:
         after = ""
-        while page := self._read(lambda conn, a=after: self._attempts_after(conn, a, run_facts)):
+        while page := self._read(lambda conn, a=after: self._attempts_after(conn, which, a, run_facts)):
             yield from page
             after = page[-1].attempt_id
 
     def _attempts_after(
-        self, conn: Connection, after: str, run_facts: Mapping[str, RunFacts]
+        self, conn: Connection, which: Select[Any], after: str, run_facts: Mapping[str, RunFacts]
     ) -> list[AttemptRecord]:
-        rows = conn.execute(_NEXT_ATTEMPTS, {"b_out": self._out_id, "b_after": after}).all()
+        rows = conn.execute(which, {"b_out": self._out_id, "b_after": after}).all()
         told = read_results(conn, [row[0] for row in rows]) if rows else {}
         return [attempt_of(row, told.get(row[0], ()), run_facts) for row in rows]
 
@@ -182,16 +188,13 @@ _ATTEMPTS = (
     .where(attempts.c.attempt_id.in_(bindparam("b_attempts", expanding=True)))
 )
 _ASKS = plan_rows.c.generation_id == attempts.c.generation_id
-_OF_OUT = attempts.c.run_id.in_(select(runs.c.run_id).where(runs.c.out_id == bindparam("b_out")))
-_NEXT_ATTEMPTS = (
-    ATTEMPTS_JOINED.where(
-        attempts.c.attempt_id > bindparam("b_after"),
-        attempts.c.state != "withdrawn",
-        or_(
-            exists().where(_ASKS, plan_rows.c.out_id == bindparam("b_out")),
-            and_(_OF_OUT, not_(exists().where(_ASKS))),
-        ),
-    )
+_NEXT = (
+    ATTEMPTS_JOINED.where(attempts.c.attempt_id > bindparam("b_after"), attempts.c.state != "withdrawn")
     .order_by(attempts.c.attempt_id)
     .limit(_BATCH)
+)
+_ASKED = _NEXT.where(exists().where(_ASKS, plan_rows.c.out_id == bindparam("b_out")))
+_UNASKED = _NEXT.where(
+    ~exists().where(_ASKS),
+    attempts.c.run_id.in_(select(runs.c.run_id).where(runs.c.out_id == bindparam("b_out"))),
 )
