@@ -1,7 +1,7 @@
 """The manifest during and after a run: published from the ledger, one writer at a time.
 
-`only_writer` keeps two runs from publishing at once, and lines are read after it is held, so a file
-never goes back to an older state of the ledger.
+`only_writer` keeps two runs from publishing at once, and the ledger is read after it is held, so a file
+never goes back to an older state of it. All files of a publication are of one state.
 """
 
 from __future__ import annotations
@@ -72,13 +72,11 @@ class Manifesting:
 
     def _write(self, publish: Publish) -> Published:
         context = self.run.context
-        with only_writer(self.run.prepared.storage, context.ledger):
-            return publish(
-                lambda: context.ledger.lines(context.out_id),
-                lambda: context.ledger.attempt_lines(context.out_id),
-                _facts(self.run),
-                self._known_seeds(),
-            )
+        with (
+            only_writer(self.run.prepared.storage, context.ledger),
+            context.ledger.state(context.out_id) as state,
+        ):
+            return publish(state.lines, state.attempts, _facts(self.run), self._known_seeds())
 
     def _known_seeds(self) -> SeedHonoured:
         if self._seeds is None:

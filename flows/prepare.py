@@ -30,6 +30,8 @@ from reelsweep.tasks.storage.out import Out, as_out
 
 RUNS = Path("runs")
 MANIFEST = "manifest.parquet"
+PUBLISHED = (MANIFEST, "attempts.parquet")
+"""What tells of POSTs where the ledger is gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,20 +160,26 @@ def out_of(table: Table, options: RunOptions, *, is_sandbox: bool) -> Out:
 def check_out(out: Path | Out, facts: OutFacts | None, *, is_sandbox: bool, ledger: str | None) -> None:
     """Refuse an OUT that would lead to a second purchase or mix what must not be mixed."""
     if facts is None:
-        if as_out(out).has(MANIFEST):
+        if (published := _published(out)) is not None:
             raise OutError(
-                f"{out} has a manifest that cannot be read and no reelsweep.json.",
+                f"{out} has {published}, which cannot be read, and no reelsweep.json.",
                 "Restore one of them; another --out would pay for everything again.",
             )
         return
     if (facts.gateway_kind == "sandbox") != is_sandbox:
         kind = "sandbox" if facts.gateway_kind == "sandbox" else "real"
         raise OutError(f"{out} holds {kind} results; an OUT never holds both.", "Choose another --out.")
-    if ledger is None and not as_out(out).has("ledger.db") and as_out(out).has(MANIFEST):
+    is_lost = ledger is None and not as_out(out).has("ledger.db")
+    if is_lost and (published := _published(out)) is not None:
         raise OutError(
-            f"{out} has a manifest but no ledger: running on could pay twice.",
-            f"Restore ledger.db from a backup, or make it anew: reelsweep reconcile {out} --rebuild.",
+            f"{out} has {published} but no ledger: running on could pay twice.",
+            "Restore ledger.db from a backup, with ledger.db-wal where there is one, or make it anew:"
+            f" reelsweep reconcile {out} --rebuild.",
         )
+
+
+def _published(out: Path | Out) -> str | None:
+    return next((name for name in PUBLISHED if as_out(out).has(name)), None)
 
 
 def price_of(

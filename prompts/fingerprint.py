@@ -5,6 +5,7 @@ Used by `plan` for every cell; the ledger's key is (`gateway_name`, `request_fin
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from hashlib import sha256
 from urllib.parse import SplitResult, urlsplit
@@ -48,6 +49,14 @@ _TAGS = (_INT_TAG, _TEXT_TAG)
 def request_fingerprint(payload: Mapping[str, Json], sample_idx: int) -> str:
     """64 hex digits that name one request: sha256 over canonical `{v, payload, sample_idx}`."""
     return fingerprint_digest(canonical_payload(payload), sample_idx).hex()
+
+
+def is_asked_by(fingerprint: str, payload: str, sample_idx: int) -> bool:
+    """Whether `payload`, as JSON, is the whole request that a fingerprint names."""
+    try:
+        return request_fingerprint(json.loads(payload), sample_idx) == fingerprint
+    except ValueError:
+        return False
 
 
 def canonical_payload(payload: Mapping[str, Json]) -> bytes:

@@ -72,7 +72,11 @@ def _write(out: str, storage: Out, ledger: str | None) -> None:
     if ledger is None and isinstance(storage, FolderOut) and not storage.has("ledger.db"):
         write_gallery(storage, name=called(storage))
         return
-    with open_out(out, ledger) as opened, only_writer(opened.storage, opened.ledger):
+    with (
+        open_out(out, ledger) as opened,
+        only_writer(opened.storage, opened.ledger),
+        opened.ledger.state(opened.facts.out_id) as state,
+    ):
         opened.storage.bring(PARQUET)
-        draw(opened.storage, lambda: opened.ledger.lines(opened.facts.out_id), False)
+        draw(opened.storage, state.lines, False)
         opened.storage.publish((*PARQUET, PAGE))

@@ -130,8 +130,11 @@ def _rebuild(out: str, ledger: str | None, price: Price | None, *, as_json: bool
         print_json({**asdict(done), **asdict(left)})
     else:
         counted = f"{done.rows} rows and {done.attempts} attempts; {left.unknown} rows unknown,"
-        held = f"{done.num_held} of them for want of a record; {done.num_broken} clips are gone or changed"
-        _tell([f"a new ledger with {counted} {held}", next_line(out, left, "files")])
+        held = (
+            f"{done.num_held} of them for want of a record; {done.num_unasked} requests were sent for no row"
+        )
+        rest = f"of the manifest; {done.num_broken} clips are gone or changed"
+        _tell([f"a new ledger with {counted} {held} {rest}", next_line(out, left, "files")])
     return 1 if left.unknown else 0
 
 
@@ -151,11 +154,10 @@ def _tell(lines: Iterable[str]) -> None:
 
 def _publish(opened: OpenOut) -> None:
     publisher = Publisher(opened.storage, time.monotonic, draw)
-    out_id = opened.facts.out_id
-    with only_writer(opened.storage, opened.ledger):
+    with only_writer(opened.storage, opened.ledger), opened.ledger.state(opened.facts.out_id) as state:
         publisher.publish(
-            lambda: opened.ledger.lines(out_id),
-            lambda: opened.ledger.attempt_lines(out_id),
+            state.lines,
+            state.attempts,
             {**kept_facts(str(opened.storage)), **opened.facts.as_facts()},
             seed_honoured(opened.storage),
         )

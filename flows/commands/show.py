@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 from reelsweep.flows.commands.screen import print_json
-from reelsweep.flows.out.again import command_for
+from reelsweep.flows.out.again import COMPLETE, NOT_WHOLE, command_for
 from reelsweep.flows.out.outs import OpenOut, open_out
 from reelsweep.flows.reporting.display import escape_terminal
 from reelsweep.prompts.errors import UsageError
@@ -42,16 +42,12 @@ def show(
     json
         Print one JSON object on stdout.
     """
-    with open_out(out, ledger) as opened:
-        lines = [line for line in opened.ledger.lines(opened.facts.out_id) if matches(line, row)]
+    with open_out(out, ledger) as opened, opened.ledger.state(opened.facts.out_id) as state:
+        lines = [line for line in state.lines() if matches(line, row)]
         if not lines:
             raise UsageError(f"{out} has no row {row!r}.", f"See the names: reelsweep status {out}")
         wanted = {line.plan.request_fingerprint for line in lines}
-        attempts = [
-            attempt
-            for attempt in opened.ledger.attempt_lines(opened.facts.out_id)
-            if attempt.request_fingerprint in wanted
-        ]
+        attempts = [attempt for attempt in state.attempts() if attempt.request_fingerprint in wanted]
         document = {"rows": [record_of(opened, line, attempts) for line in lines]}
     if json:
         print_json(document)
@@ -98,8 +94,8 @@ def _scrubbed(known: dict[str, Any]) -> dict[str, Any]:
     return {**known, **texts}
 
 
-def again(opened: OpenOut, line: Line) -> str:
-    """The command that makes exactly this row again."""
+def again(opened: OpenOut, line: Line) -> str | None:
+    """The command that makes exactly this row again; None where its request is not wholly known."""
 
     def payload(fingerprint: str) -> str:
         return asyncio.run(opened.ledger.payload(line.gateway, fingerprint))
@@ -118,7 +114,7 @@ def _print(record: dict[str, Any]) -> None:
         f"  model     {row['model']}   seed {row['seed']}   sample {row['sample_idx']}",
         *(_attempt_line(attempt) for attempt in record["attempts"]),
         *(f"  transcript {name}" for name in record["transcripts"]),
-        f"  again     {record['again']}",
+        f"  again     {record['again'] or f'{NOT_WHOLE}. {COMPLETE}'}",
     ]
     sys.stdout.write("\n".join(escape_terminal(line) for line in lines) + "\n")
 

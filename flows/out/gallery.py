@@ -54,7 +54,8 @@ def list_commands(lines: Lines, name: str, images: Images) -> Mapping[str, str]:
         if len(plan.payload) <= MAX_PAYLOAD_CHARS:
             with suppress(KeyError):  # it follows a row beyond those of the page
                 asked = asked_of(plan.request_fingerprint, gateway)
-                commands[asked] = command_for(plan, gateway, name, _payloads(followed, gateway), images)
+                command = command_for(plan, gateway, name, _payloads(followed, gateway), images)
+                commands.update({} if command is None else {asked: command})
 
     for line in islice(lines(), MAX_ROWS):
         if line.plan.follows is None:

@@ -47,7 +47,8 @@ def open_out(out: str | Path, ledger: str | None = None) -> Generator[OpenOut]:
         storage.begin()  # a bucket's desk may be new on this machine
         if opened.ledger_id != facts.ledger_id:
             raise OutError(
-                f"{out} belongs to another ledger.", f"Give the ledger it was made with. {if_lost(out)}"
+                f"{out} belongs to another ledger.",
+                f"Give the ledger it was made with. {if_lost(storage, opened)}",
             )
         yield OpenOut(storage, facts, opened)
     finally:

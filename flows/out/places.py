@@ -46,9 +46,9 @@ def demand_ledger(out: Out, ledger: str | None) -> None:
         )
 
 
-def if_lost(out: str | Path | Out) -> str:
-    """What to do where the ledger of an OUT is not to be had."""
-    return f"If it is lost: move ledger.db away and run `reelsweep reconcile {out} --rebuild`."
+def if_lost(out: Out, ledger: Ledger) -> str:
+    """What to do where the ledger of an OUT is not to be had, and this one stands in its place."""
+    return ledger.if_lost(str(out))
 
 
 @contextmanager

@@ -46,7 +46,7 @@ def _give_facts(prepared: Prepared, ledger: Ledger) -> OutFacts:
     if facts.ledger_id != ledger.ledger_id:
         raise SettingsError(
             f"{prepared.storage} belongs to another ledger than {prepared.ledger_url}.",
-            f"Give the ledger it was made with, or choose another --out. {if_lost(prepared.storage)}",
+            f"Give the ledger it was made with, or choose another --out. {if_lost(prepared.storage, ledger)}",
         )
     refuse_older(prepared.storage, ledger)
     kept = {} if prepared.extends else {"checks": checks}
@@ -63,7 +63,7 @@ def refuse_older(out: Out, ledger: Ledger) -> None:
     if asyncio.run(ledger.lacks_any(published_attempts(str(out)))):
         raise OutError(
             f"The ledger of {out} is older than its manifest: running on could pay twice.",
-            f"Restore the newest ledger. {if_lost(out)}",
+            f"Restore the newest ledger. {if_lost(out, ledger)}",
         )
 
 

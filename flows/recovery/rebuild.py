@@ -2,6 +2,7 @@
 
 A new ledger under a new id, made beside and renamed when it is whole. Unless the last run ended by
 itself, a row that is not final may have been sent after the last record of it: it becomes `unknown`.
+Every POST that a file tells of is in it, also where no line asks for it: the plan that does finds it.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.ledger.records import AttemptRecord, PlanRow
 from reelsweep.tasks.ledger.restore import Remains
 from reelsweep.tasks.ledger.standing import purchase_key
+from reelsweep.tasks.manifest.amend import Amending
 from reelsweep.tasks.manifest.beside import sync_folder
 from reelsweep.tasks.manifest.outfile import OutFacts, read_out, write_out
-from reelsweep.tasks.manifest.read import LOST, read_facts
+from reelsweep.tasks.manifest.read import LOST, kept_facts
 from reelsweep.tasks.manifest.restore import OldGeneration, OldOut, read_old_out
 from reelsweep.tasks.manifest.write import PARQUET
 from reelsweep.tasks.storage.out import Out
@@ -39,6 +41,8 @@ class Rebuilt:
     attempts: int
     num_held: int
     """Rows that are `unknown` because a run was at work when the ledger was lost."""
+    num_unasked: int
+    """Requests that were sent and that no line of the manifest asks for."""
     num_broken: int
     """Clips that are not there whole any more."""
 
@@ -46,7 +50,8 @@ class Rebuilt:
 def rebuild(storage: Out, ledger_url: str | None = None, price: Price | None = None) -> Rebuilt:
     """Fill a new ledger from the files of an OUT. Raises OutError where there is one, or nothing to read.
 
-    What may have been sent is reserved at `price`; without one, at the dearest that the files know of.
+    One that `ledger_url` names is made where it is not there, and may hold other OUTs, but not this one. What
+    may have been sent is reserved at `price`; without one, at the dearest that the files know of.
     """
     facts = read_out(storage)
     if facts is None:
@@ -55,15 +60,15 @@ def rebuild(storage: Out, ledger_url: str | None = None, price: Price | None = N
     path = storage.desk / "ledger.db"
     if ledger_url is None and path.exists():
         raise OutError(
-            f"{storage} has a ledger.", f"If it is damaged, move {path.name} away and rebuild; else just run."
+            f"{storage} has a ledger.",
+            "If it is damaged, move ledger.db away, with ledger.db-wal and ledger.db-shm; else just run.",
         )
     storage.begin()
     storage.bring(PARQUET)
-    old = read_old_out(storage, key_of)
-    old_ledger_id = read_facts(storage.desk).get("ledger_id", facts.ledger_id)
-    doubts = _Doubts(
-        old_ledger_id=old_ledger_id, now=datetime.now(UTC), price=price, dearest=_dearest_musd(old)
-    )
+    old_ledger_id = kept_facts(storage.desk).get("ledger_id", facts.ledger_id)
+    now = datetime.now(UTC)
+    old = read_old_out(storage, key_of, Amending(ledger_id=old_ledger_id, now=now))
+    doubts = _Doubts(old_ledger_id=old_ledger_id, now=now, price=price, dearest=_dearest_musd(old))
     if ledger_url is not None:
         return _fill(ledger_url, storage, facts, old, doubts)
     beside = path.with_name("ledger.db.rebuilding")
@@ -93,7 +98,8 @@ class _Doubts:
 
 def _dearest_musd(old: OldOut) -> int | None:
     """The most that one attempt has cost or reserved; None where no price was known."""
-    attempts = [attempt for generation in old.generations for attempt in generation.attempts]
+    known = (*old.generations, *old.unasked)
+    attempts = [attempt for generation in known for attempt in generation.attempts]
     amounts = [amount for attempt in attempts for amount in (attempt.cost_musd, attempt.reserved_musd)]
     return max((amount for amount in amounts if amount is not None), default=None)
 
@@ -110,7 +116,10 @@ def _fill(url: str, storage: Out, facts: OutFacts, old: OldOut, doubts: _Doubts)
 
 async def _refill(ledger: Ledger, facts: OutFacts, old: OldOut, doubts: _Doubts) -> Rebuilt:
     if await ledger.runs(facts.out_id):
-        raise OutError("This ledger knows the output folder already.", "Just run, or name an empty database.")
+        raise OutError(
+            "This ledger knows the output folder already.",
+            "Just run. If it is older than the folder's files, name a new file or an empty database.",
+        )
     num_held = num_attempts = 0
     for plan in old.plans:
         asked = {row.request_fingerprint: row for row in plan.rows}
@@ -124,10 +133,15 @@ async def _refill(ledger: Ledger, facts: OutFacts, old: OldOut, doubts: _Doubts)
         )
         restored = await ledger.restore(facts.out_id, plan.gateway, plan.plan_hash, remains)
         num_held, num_attempts = num_held + len(held), num_attempts + restored.attempts
+    for gateway in dict.fromkeys(generation.gateway for generation in old.unasked):
+        sent = [attempt for g in old.unasked if g.gateway == gateway for attempt in g.attempts]
+        restored = await ledger.restore(facts.out_id, gateway, "", Remains(attempts=sent))
+        num_attempts += restored.attempts
     return Rebuilt(
         rows=sum(len(plan.rows) for plan in old.plans),
         attempts=num_attempts,
         num_held=num_held,
+        num_unasked=len(old.unasked),
         num_broken=old.num_broken,
     )
 

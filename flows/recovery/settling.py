@@ -37,13 +37,15 @@ def read_joined(path: Path, named: Mapping[Meaning, str], ledger: Ledger, out_id
     file = read_bill(path)
     columns = choose_columns(str(path), file.columns, named)
     lines = parse_bill(str(path), file.records, columns, decimal_comma=file.decimal_comma)
-    attempts = list(ledger.attempt_lines(out_id))
-    joined = join(lines, attempts)
+    with ledger.state(out_id) as state:
+        attempts = list(state.attempts())
+        joined = join(lines, attempts)
+        costs = count_costs(joined, attempts, state.lines())
     return Settled(
         num_lines=len(file.records),
         num_repeated=len(file.records) - len(lines),
         joined=joined,
-        costs=count_costs(joined, attempts, ledger.lines(out_id)),
+        costs=costs,
     )
 
 

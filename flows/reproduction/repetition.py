@@ -14,6 +14,7 @@ from pathlib import Path
 
 from reelsweep.flows.access import named_gateway
 from reelsweep.flows.options import RunOptions, parse_share
+from reelsweep.flows.out.again import COMPLETE, NOT_WHOLE
 from reelsweep.flows.out.outs import OpenOut, open_out
 from reelsweep.flows.out.places import find_out
 from reelsweep.flows.out.planned import spec_of
@@ -21,7 +22,15 @@ from reelsweep.flows.prepare import Prepared, check_out, prepared_for
 from reelsweep.flows.trust import with_gateway
 from reelsweep.prompts.errors import OutError, SettingsError
 from reelsweep.prompts.given import given_plan
-from reelsweep.tasks.reproduction.sample import Request, draw, population, requests_of, sample_size, to_make
+from reelsweep.tasks.reproduction.sample import (
+    Request,
+    count_partial,
+    draw,
+    population,
+    requests_of,
+    sample_size,
+    to_make,
+)
 
 _AGE = re.compile(r"(\d+)\s*([hdw])")
 _HOURS = {"h": 1, "d": 24, "w": 168}
@@ -56,7 +65,10 @@ def draw_repetition(
         options = with_gateway(opened, options)
         named = named_gateway(options)
         check_out(opened.storage, opened.facts, is_sandbox=named.is_sandbox, ledger=options.ledger)
-        requests = requests_of(opened.ledger.lines(opened.facts.out_id))
+        lines = list(opened.ledger.lines(opened.facts.out_id))
+        if num_partial := count_partial(lines, named.gateway):
+            raise OutError(f"{opened.storage}: {num_partial} of its requests are {NOT_WHOLE}.", COMPLETE)
+        requests = requests_of(lines)
         asked = population(requests, named.gateway)
         if not asked:
             raise _nothing_to_draw(opened, requests, named.gateway)

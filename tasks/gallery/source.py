@@ -48,7 +48,7 @@ def read_attempts(attempts: Path, wanted: Collection[str]) -> Attempts:
 
 
 def _attempts(attempts: Path, wanted: Collection[str]) -> Iterator[dict[str, Any]]:
-    is_wanted = pc.field(ASKED).isin(list(wanted))
+    is_wanted = pc.field(ASKED).isin(pa.array(wanted, pa.string()))
     with pq.ParquetFile(attempts) as parquet:
         names = [name for name in parquet.schema_arrow.names if name in (ASKED, GATEWAY, *ATTEMPT)]
         for batch in parquet.iter_batches(BATCH, columns=names, use_threads=False):

@@ -190,9 +190,11 @@ class Ledger(Reading):
     async def restore(self, out_id: str, gateway: str, plan_hash: str, remains: Remains) -> Restored:
         """Refill a lost ledger from a manifest; what may have been bought since becomes `unknown`.
 
-        Raises LookupError for an attempt whose request stands in no row.
+        Raises LookupError for a suspect that stands in no row.
         """
-        wish = plans.PlanWish(out_id=out_id, gateway=gateway, plan_hash=plan_hash, now=self._clock())
+        wish = plans.PlanWish(
+            out_id=out_id, gateway=gateway, plan_hash=plan_hash, now=self._clock(), restores=True
+        )
         ids = iter(self._ids.next, None)
         return await asyncio.to_thread(restore, self._writer.submit, wish, remains, ids)
 

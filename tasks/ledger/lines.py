@@ -1,10 +1,12 @@
-"""The manifest's lines, streamed from one state of the ledger: rows in the latest plan first, in order."""
+"""The lines and the POSTs of an OUT, streamed from one state of the ledger, a thousand at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
-from typing import Any
+from heapq import merge
+from operator import attrgetter
+from typing import Any, Self, TypeVar
 
 from reelsweep.tasks.ledger.reader import Snapshot
 from reelsweep.tasks.ledger.reads import (
@@ -16,9 +18,10 @@ from reelsweep.tasks.ledger.reads import (
     read_runs,
 )
 from reelsweep.tasks.ledger.records import AttemptRecord, Line, PlanRow
-from reelsweep.tasks.ledger.schema import attempts, generations, outs, plan_rows
+from reelsweep.tasks.ledger.schema import attempts, generations, outs, plan_rows, runs
 from sqlalchemy import Connection, Select, bindparam, exists, func, select, tuple_
 
+T = TypeVar("T")
 _BATCH = 250
 _PLAN_FIELDS = tuple(field.name for field in fields(PlanRow))
 _OTHER_COLUMNS = (
@@ -33,6 +36,62 @@ _OTHER_COLUMNS = (
     plan_rows.c.created_at,
     plan_rows.c.last_plan_hash,
 )
+
+
+class OutState:
+    """What one state of a ledger tells of an OUT: the moment of its first answer, until `close`.
+
+    Asked as often as wanted, all answers agree with each other. Blocks, so use a thread. Raises TroubleError.
+    """
+
+    def __init__(self, open_snapshot: Callable[[], Snapshot], out_id: str) -> None:
+        self._open = open_snapshot
+        self._out_id = out_id
+        self._snapshot: Snapshot | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_raised: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the state go."""
+        if self._snapshot is not None:
+            self._snapshot.close()
+
+    def lines(self) -> Iterator[Line]:
+        """Every line: rows in the latest plan first, in order."""
+        lines = self._read(lambda conn: _Lines(conn, self._out_id))
+        for in_plan in (True, False):
+            after = (-1, "")
+            while page := self._read(lambda conn, p=in_plan, a=after: lines.page(conn, p, a)):
+                yield from page
+                after = (page[-1].plan.ordinal, page[-1].plan.row_key)
+
+    def attempts(self) -> Iterator[AttemptRecord]:
+        """Every POST for the generations of its lines, and its own for which no line asks, oldest first."""
+        run_facts = self._read(read_runs)
+        asked, unasked = (self._attempts(which, run_facts) for which in (_ASKED, _UNASKED))
+        yield from merge(asked, unasked, key=attrgetter("attempt_id"))
+
+    def _attempts(self, which: Select[Any], run_facts: Mapping[str, RunFacts]) -> Iterator[AttemptRecord]:
+        after = ""
+        while page := self._read(lambda conn, a=after: self._attempts_after(conn, which, a, run_facts)):
+            yield from page
+            after = page[-1].attempt_id
+
+    def _attempts_after(
+        self, conn: Connection, which: Select[Any], after: str, run_facts: Mapping[str, RunFacts]
+    ) -> list[AttemptRecord]:
+        rows = conn.execute(which, {"b_out": self._out_id, "b_after": after}).all()
+        told = read_results(conn, [row[0] for row in rows]) if rows else {}
+        return [attempt_of(row, told.get(row[0], ()), run_facts) for row in rows]
+
+    def _read(self, call: Callable[[Connection], T]) -> T:
+        if self._snapshot is None:
+            self._snapshot = self._open()
+        return self._snapshot.read(call)
 
 
 class _Lines:
@@ -91,31 +150,6 @@ class _Lines:
         return cost and 0, reserved and 0
 
 
-def stream_lines(snapshot: Snapshot, out_id: str) -> Iterator[Line]:
-    """Every line of an OUT, a thousand at a time; closes the snapshot."""
-    try:
-        lines = snapshot.read(lambda conn: _Lines(conn, out_id))
-        for in_plan in (True, False):
-            after = (-1, "")
-            while page := snapshot.read(lambda conn, p=in_plan, a=after: lines.page(conn, p, a)):
-                yield from page
-                after = (page[-1].plan.ordinal, page[-1].plan.row_key)
-    finally:
-        snapshot.close()
-
-
-def stream_attempts(snapshot: Snapshot, out_id: str) -> Iterator[AttemptRecord]:
-    """Every POST of an OUT's generations, oldest first; closes the snapshot."""
-    try:
-        run_facts = snapshot.read(read_runs)
-        after = ""
-        while page := snapshot.read(lambda conn, a=after: _read_attempts_after(conn, out_id, a, run_facts)):
-            yield from page
-            after = page[-1].attempt_id
-    finally:
-        snapshot.close()
-
-
 def _read_page_attempts(
     conn: Connection, attempt_ids: Sequence[str], run_facts: Mapping[str, RunFacts]
 ) -> dict[str, AttemptRecord]:
@@ -124,14 +158,6 @@ def _read_page_attempts(
     told = read_results(conn, attempt_ids)
     rows = conn.execute(_ATTEMPTS, {"b_attempts": attempt_ids})
     return {row[0]: attempt_of(row, told.get(row[0], ()), run_facts) for row in rows}
-
-
-def _read_attempts_after(
-    conn: Connection, out_id: str, after: str, run_facts: Mapping[str, RunFacts]
-) -> list[AttemptRecord]:
-    rows = conn.execute(_NEXT_ATTEMPTS, {"b_out": out_id, "b_after": after}).all()
-    told = read_results(conn, [row[0] for row in rows]) if rows else {}
-    return [attempt_of(row, told.get(row[0], ()), run_facts) for row in rows]
 
 
 _PLAN_HASH = select(outs.c.plan_hash).where(outs.c.out_id == bindparam("b_out"))
@@ -161,14 +187,14 @@ _ATTEMPTS = (
     .join_from(attempts, generations, attempts.c.generation_id == generations.c.generation_id)
     .where(attempts.c.attempt_id.in_(bindparam("b_attempts", expanding=True)))
 )
-_NEXT_ATTEMPTS = (
-    ATTEMPTS_JOINED.where(
-        attempts.c.attempt_id > bindparam("b_after"),
-        attempts.c.state != "withdrawn",
-        exists().where(
-            plan_rows.c.generation_id == attempts.c.generation_id, plan_rows.c.out_id == bindparam("b_out")
-        ),
-    )
+_ASKS = plan_rows.c.generation_id == attempts.c.generation_id
+_NEXT = (
+    ATTEMPTS_JOINED.where(attempts.c.attempt_id > bindparam("b_after"), attempts.c.state != "withdrawn")
     .order_by(attempts.c.attempt_id)
     .limit(_BATCH)
+)
+_ASKED = _NEXT.where(exists().where(_ASKS, plan_rows.c.out_id == bindparam("b_out")))
+_UNASKED = _NEXT.where(
+    ~exists().where(_ASKS),
+    attempts.c.run_id.in_(select(runs.c.run_id).where(runs.c.out_id == bindparam("b_out"))),
 )

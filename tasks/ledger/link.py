@@ -27,6 +27,8 @@ Purpose = Literal["write", "read", "session"]
 ledger. session: for locks that end with the connection."""
 
 BUSY_S = 60
+PAUSE_S = 600
+"""Between two questions to one state of the ledger: a long manifest is written and drawn meanwhile."""
 LOCK_KEY = """
 hashtextextended(CAST(:lock AS TEXT), CAST(COALESCE(
     (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('ledger')),
@@ -98,7 +100,7 @@ class PostgresLink:
         self._loop = asyncio.new_event_loop()
         self._engine = create_async_engine(
             "postgresql+asyncpg://",
-            async_creator=partial(_connect, place.dsn),
+            async_creator=partial(_connect, place.dsn, purpose),
             poolclass=NullPool,
             hide_parameters=True,
             isolation_level="REPEATABLE READ" if purpose == "read" else "READ COMMITTED",
@@ -178,11 +180,11 @@ def _enter_wal(conn: Connection) -> None:
         raise sqlite3.OperationalError(f"unable to open in WAL mode, got {mode!r}")
 
 
-async def _connect(dsn: str) -> Any:
+async def _connect(dsn: str, purpose: Purpose) -> Any:
     driver: Any = asyncpg
-    return await driver.connect(
-        dsn, timeout=BUSY_S, command_timeout=2 * BUSY_S, server_settings=_SERVER_SETTINGS
-    )
+    idle_s = PAUSE_S if purpose == "read" else BUSY_S
+    settings = {**_SERVER_SETTINGS, "idle_in_transaction_session_timeout": f"{idle_s}s"}
+    return await driver.connect(dsn, timeout=BUSY_S, command_timeout=2 * BUSY_S, server_settings=settings)
 
 
 async def _opened(engine: AsyncEngine) -> AsyncConnection:
@@ -198,7 +200,6 @@ _PRAGMAS = ("synchronous = FULL", "foreign_keys = ON", "wal_autocheckpoint = 200
 _SERVER_SETTINGS = {
     "application_name": "reelsweep",
     "lock_timeout": f"{BUSY_S}s",
-    "idle_in_transaction_session_timeout": f"{BUSY_S}s",
     "timezone": "UTC",
     "tcp_keepalives_idle": "30",  # a machine that is switched off keeps its locks no longer than a lease
     "tcp_keepalives_interval": "10",

@@ -27,6 +27,14 @@ class FilePlace:
 
     path: Path
 
+    def if_lost(self, out: str) -> str:
+        """What the owner of an OUT does where its ledger is not to be had."""
+        name = self.path.name
+        return (
+            f"If it is lost: move {name} away, with {name}-wal and {name}-shm, and run"
+            f" `reelsweep reconcile {out} --rebuild` (with the same --ledger, where you give one)."
+        )
+
     def __str__(self) -> str:
         return str(self.path)
 
@@ -36,6 +44,13 @@ class ServerPlace:
     """A PostgreSQL database; its text hides the password."""
 
     dsn: str
+
+    def if_lost(self, out: str) -> str:
+        """What the owner of an OUT does where its ledger is not to be had."""
+        return (
+            "If it is lost: make an empty database and run"
+            f" `reelsweep reconcile {out} --rebuild --ledger URL` with its URL; go on with that."
+        )
 
     def __str__(self) -> str:
         parts = urlsplit(self.dsn)
@@ -67,8 +82,8 @@ def parse_place(url: str) -> FilePlace | ServerPlace:
 def prepare_file(path: Path, mounts: str | None = None) -> None:
     """Make sure of a ledger file that is ours alone (0600), on a disk of this machine.
 
-    `mounts` stands in for the kernel's list in tests. Raises OutError for a network file system,
-    TroubleError where the file cannot be made.
+    `mounts` stands in for the kernel's list in tests. Raises OutError for a network file system and for what
+    another ledger left there, TroubleError where the file cannot be made.
     """
     kind = network_file_system(path, _read_mounts() if mounts is None else mounts)
     if kind is not None:
@@ -76,6 +91,7 @@ def prepare_file(path: Path, mounts: str | None = None) -> None:
             f"Ledger {path}: SQLite is not safe on a network file system ({kind}).",
             "Name a local file or a PostgreSQL server with --ledger.",
         )
+    _refuse_remains(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
@@ -85,6 +101,20 @@ def prepare_file(path: Path, mounts: str | None = None) -> None:
         raise trouble(error, str(path)) from error
     os.close(descriptor)
     _sync_folder(path.parent)
+
+
+def _refuse_remains(path: Path) -> None:
+    """A new file makes SQLite throw away the log beside it, with all that is only in that (tried).
+
+    The log is looked for first: a ledger that is being made has its file before its log.
+    """
+    logs = [log for end in ("-wal", "-journal") if (log := path.with_name(path.name + end)).exists()]
+    full = [log for log in logs if log.stat().st_size]
+    if full and not path.exists():
+        raise OutError(
+            f"Ledger {path}: {full[0].name} is there without it, and holds the last of what it recorded.",
+            f"Put {path.name} back beside it; if it is lost, move {full[0].name} away too.",
+        )
 
 
 def is_on_network(path: Path) -> bool:

@@ -15,7 +15,9 @@ from itertools import islice
 from operator import attrgetter
 from typing import Any
 
+from reelsweep.prompts.fingerprint import is_asked_by
 from reelsweep.prompts.told import told_digest
+from reelsweep.tasks.ledger.completing import complete
 from reelsweep.tasks.ledger.differences import Differences, Found, question
 from reelsweep.tasks.ledger.kept import WITH_GATEWAY, Kept, own_key, short_key
 from reelsweep.tasks.ledger.records import PlanDiff, PlanRow
@@ -42,6 +44,8 @@ class PlanWish:
     now: datetime
     extends: bool = False
     """The rows come beside those of the plan: they are no part of it and change none of its lines."""
+    restores: bool = False
+    """The rows are read back from a manifest, which may not tell the whole of a request."""
 
 
 def record(submit: Submit, wish: PlanWish, rows: Iterable[PlanRow], kept: Kept | None = None) -> PlanDiff:
@@ -109,6 +113,8 @@ class _Chunk:
         told = {} if self._wish.extends else known
         changed = [self._rows[key] for key, found in told.items() if self._differs(key, found)]
         if new or changed:
+            vague = [row for row in changed if _is_vague(known, row)]
+            complete(conn, self._wish.gateway, [*new, *vague])
             ids = self._generation_ids(conn, [*new, *changed])
             if new:
                 conn.execute(insert(plan_rows), [self._row(row, ids) for row in new])
@@ -118,7 +124,7 @@ class _Chunk:
 
     def _look_up(self, conn: Connection, rows: Sequence[PlanRow]) -> dict[str, Any]:
         self._rows = {row.row_key: row for row in rows}
-        self._digests = {row.row_key: _digest(row) for row in rows}
+        self._digests = {row.row_key: self._digest(row) for row in rows}
         asked = {"b_out": self._wish.out_id, "b_keys": list(self._rows)}
         return {row.row_key: row for row in conn.execute(_KNOWN, asked)}
 
@@ -135,8 +141,15 @@ class _Chunk:
         own_keys = [short_key(own_key(key, self._wish.gateway)) for key in foreign]
         return Found(came, edited, len(self._rows) - len(came) - edited, own_keys)
 
+    def _digest(self, row: PlanRow) -> str:
+        """Of all that the line tells; empty where its request is known in part, so that no plan keeps it."""
+        if self._wish.restores and not is_asked_by(row.request_fingerprint, row.payload, row.sample_idx):
+            return ""
+        told = row.request_fingerprint, row.prompt_id, row.output, row.params, row.meta, row.follows
+        return told_digest(*told).hex()
+
     def _is_edited(self, key: str, found: Any) -> bool:
-        """An empty digest is that of an older schema: nobody knows."""
+        """An empty digest is that of an older schema, or of a ledger that was made anew: nobody knows."""
         return found.digest not in ("", self._digests[key])
 
     def _differs(self, key: str, found: Any) -> bool:
@@ -161,7 +174,7 @@ class _Chunk:
             "gateway": self._wish.gateway,
             "request_fingerprint": fingerprint,
             "payload": payload,
-            **_UNTRIED,
+            **UNTRIED,
         }
 
     def _row(self, row: PlanRow, ids: dict[str, int]) -> dict[str, Any]:
@@ -221,14 +234,13 @@ def _is_gone(row: Any, wish: PlanWish, seen: set[int]) -> bool:
     return row.gateway != wish.gateway or short_key(row.row_key) not in seen
 
 
-def _digest(row: PlanRow) -> str:
-    return told_digest(
-        row.request_fingerprint, row.prompt_id, row.output, row.params, row.meta, row.follows
-    ).hex()
+def _is_vague(known: Mapping[str, Any], row: PlanRow) -> bool:
+    """The line is of an older schema, or of a ledger that was made anew."""
+    return known[row.row_key].digest == ""
 
 
 _VALUES = attrgetter(*_STORED)
-_UNTRIED = asdict(derive(()))
+UNTRIED = asdict(derive(()))
 _COUNT = (
     select(func.count())
     .select_from(plan_rows)

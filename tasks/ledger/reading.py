@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 
 from reelsweep.prompts.errors import TroubleError
 from reelsweep.tasks.gateway.strata import StratumCount
-from reelsweep.tasks.ledger import lines, lookups, made, reads
+from reelsweep.tasks.ledger import lookups, made, reads
 from reelsweep.tasks.ledger.budget import day_of, spent
 from reelsweep.tasks.ledger.kept import Kept, read_kept
+from reelsweep.tasks.ledger.lines import OutState
 from reelsweep.tasks.ledger.link import open_link
 from reelsweep.tasks.ledger.place import FilePlace, ServerPlace
 from reelsweep.tasks.ledger.reader import Reader, Snapshot
@@ -32,6 +33,10 @@ class Reading:
         self._reader = Reader(lambda: open_link(place, "read"), str(place))
         self.ledger_id = ""
         """Whoever opens it says which it is."""
+
+    def if_lost(self, out: str) -> str:
+        """What the owner of an OUT does where this is not its ledger, and that one is lost."""
+        return self._place.if_lost(out)
 
     async def standings(
         self, gateway: str, fingerprints: Sequence[str] | None, out_id: str
@@ -104,13 +109,19 @@ class Reading:
         """The runs of an OUT, or of the ledger, oldest first."""
         return await self._read(lambda conn: lookups.read_run_rows(conn, out_id))
 
+    def state(self, out_id: str) -> OutState:
+        """One state of an OUT for a `with` block: lines and POSTs that agree with each other."""
+        return OutState(self._snapshot, out_id)
+
     def lines(self, out_id: str) -> Iterator[Line]:
         """Every line of an OUT from one state of the ledger; blocks, so iterate in a thread."""
-        return lines.stream_lines(self._snapshot(), out_id)
+        with self.state(out_id) as state:
+            yield from state.lines()
 
     def attempt_lines(self, out_id: str) -> Iterator[AttemptRecord]:
         """Every POST of an OUT's generations, oldest first; blocks, so iterate in a thread."""
-        return lines.stream_attempts(self._snapshot(), out_id)
+        with self.state(out_id) as state:
+            yield from state.attempts()
 
     async def spend(self) -> Spend:
         """The ledger's money, whoever spent it."""
@@ -128,7 +139,7 @@ class Reading:
             snapshot.close()
             raise TroubleError(
                 f"Ledger {self._place}: it was removed or replaced while it was in use.",
-                "Put it back; if it is lost, move the new one away and run `reelsweep reconcile --rebuild`.",
+                f"Put it back. {self.if_lost('OUT')}",
             )
         return snapshot
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from reelsweep.tasks.ledger.batch import Batch
 from reelsweep.tasks.ledger.budget import move, slot_of
 from reelsweep.tasks.ledger.entries import read_traces, write_generation
-from reelsweep.tasks.ledger.plans import PlanWish, Submit, record
+from reelsweep.tasks.ledger.plans import UNTRIED, PlanWish, Submit, record
 from reelsweep.tasks.ledger.records import AttemptRecord, ManifestStatus, PlanRow, Restored, ResultRecord
 from reelsweep.tasks.ledger.schema import attempts, generations, results, runs
 from reelsweep.tasks.ledger.standing import Money, derive, is_success, money_of
@@ -23,6 +23,8 @@ from sqlalchemy import Connection, bindparam, insert, select
 
 T = TypeVar("T")
 _CHUNK = 500
+NOT_KNOWN = "{}"
+"""The request of a generation that no row asks for."""
 _STATUS_OF_KIND: dict[str, ManifestStatus] = {"refused": "refused", "stopped": "planned"}
 
 
@@ -30,17 +32,20 @@ _STATUS_OF_KIND: dict[str, ManifestStatus] = {"refused": "refused", "stopped": "
 class Remains:
     """What is left of a lost ledger. A row comes with whether the latest plan asks for it."""
 
-    rows: Sequence[tuple[PlanRow, bool]]
     attempts: Iterable[AttemptRecord]
-    suspects: Sequence[str]
+    """Also those that no row asks for: the plan that does finds them."""
+    rows: Sequence[tuple[PlanRow, bool]] = ()
+    """Without any, the plan stays as it is."""
+    suspects: Sequence[str] = ()
     """Fingerprints that may have been bought since: every row without a final status, unless the last
     run is known to have ended by itself."""
 
 
 def restore(submit: Submit, wish: PlanWish, remains: Remains, ids: Iterator[str]) -> Restored:
     """Refill the ledger; applied again, it adds nothing. Blocks until it is durable."""
-    record(submit, wish, (row for row, _ in remains.rows))
-    record(submit, wish, (row for row, in_plan in remains.rows if in_plan))
+    if remains.rows:
+        record(submit, wish, (row for row, _ in remains.rows))
+        record(submit, wish, (row for row, in_plan in remains.rows if in_plan))
     num_attempts = num_unknown = 0
     for chunk in _chunks(remains.attempts):
         num_attempts += submit(lambda conn, c=chunk: _restore_attempts(conn, wish, c)).result()
@@ -62,7 +67,7 @@ def _restore_attempts(conn: Connection, wish: PlanWish, records: Sequence[Attemp
 
 
 def _restore_attempt(conn: Connection, batch: Batch, wish: PlanWish, record: AttemptRecord) -> int:
-    generation_id = _generation_id(conn, record.gateway, record.request_fingerprint)
+    generation_id = _found_or_made(conn, record.gateway, record.request_fingerprint)
     _ensure_run(conn, wish, record.run_id, record.out_id)
     values = {name: getattr(record, name) for name in _COLUMNS}
     if record.state == "intent":
@@ -128,6 +133,14 @@ def _generation_id(conn: Connection, gateway: str, fingerprint: str) -> int:
     if found is None:
         raise LookupError(f"no row of the manifest asks {gateway} for {fingerprint}")
     return found
+
+
+def _found_or_made(conn: Connection, gateway: str, fingerprint: str) -> int:
+    """A generation that no row asks for is made without its request: the plan that asks for it knows it."""
+    if conn.execute(_GENERATION, {"b_gateway": gateway, "b_fingerprint": fingerprint}).first() is None:
+        values = {"gateway": gateway, "request_fingerprint": fingerprint, "payload": NOT_KNOWN}
+        conn.execute(insert(generations), {**values, **UNTRIED})
+    return _generation_id(conn, gateway, fingerprint)
 
 
 def _ensure_run(conn: Connection, wish: PlanWish, run_id: str, out_id: str | None) -> None:

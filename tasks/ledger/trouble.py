@@ -18,7 +18,8 @@ _MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         ("malformed", "not a database", "file is encrypted"),
         "the file is damaged",
-        "Restore it from a copy, or move it away and run `reelsweep reconcile --rebuild`.",
+        "Restore it from a copy, or move it away with its -wal and -shm and run"
+        " `reelsweep reconcile OUT --rebuild`.",
     ),
     (
         ("readonly", "read-only", "errno 13]", "errno 30]"),

@@ -7,6 +7,7 @@ After `write.py`, for notebooks and for the commands that look at an OUT.
 # pyarrow ships no types; nothing of it is unknown outside this folder's Arrow modules.
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -40,7 +41,11 @@ def read_attempts(out: str | Path) -> pandas.DataFrame:
 
 def read_facts(out: str | Path) -> dict[str, str]:
     """What the manifest says of its run as a whole (table, versions, gateway, totals)."""
-    metadata = pq.read_metadata(_existing(out, "manifest.parquet")).metadata or {}
+    return _facts(out, "manifest.parquet")
+
+
+def _facts(out: str | Path, name: str) -> dict[str, str]:
+    metadata = pq.read_metadata(_existing(out, name)).metadata or {}
     facts = {key.decode(): value.decode() for key, value in metadata.items()}
     return {key.removeprefix(FACT): facts[key] for key in sorted(facts) if key.startswith(FACT)}
 
@@ -55,11 +60,14 @@ def published_attempts(out: str | Path) -> list[str]:
 
 
 def kept_facts(out: str | Path) -> dict[str, str]:
-    """The facts of a run, for who publishes after it; none where they cannot be read."""
-    try:
-        return read_facts(out)
-    except (OutError, OSError, pa.ArrowException):
-        return {}
+    """The facts of a run, for who publishes after it; none where they cannot be read.
+
+    A manifest that is gone or damaged has a copy of them beside it.
+    """
+    for name in ("manifest.parquet", "attempts.parquet"):
+        with suppress(OutError, OSError, pa.ArrowException):
+            return _facts(out, name)
+    return {}
 
 
 def read_seeds(out: str | Path) -> dict[tuple[str, str], Literal["yes", "no"]]:

@@ -8,26 +8,19 @@ whole is not a success. Reads Parquet and hashes clips; decides nothing about mo
 # pyarrow ships no types; nothing of it is unknown outside this folder's Arrow modules.
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 from reelsweep.prompts.errors import OutError
-from reelsweep.tasks.ledger.kept import own_key
-from reelsweep.tasks.ledger.records import (
-    FINAL,
-    AttemptRecord,
-    ManifestStatus,
-    PlanRow,
-    ResultRecord,
-)
+from reelsweep.tasks.ledger.records import FINAL, AttemptRecord, ManifestStatus, PlanRow, ResultRecord
 from reelsweep.tasks.ledger.standing import RETRYABLE
-from reelsweep.tasks.manifest.columns import META
+from reelsweep.tasks.manifest.amend import Amending, in_order
+from reelsweep.tasks.manifest.columns import MANIFEST
+from reelsweep.tasks.manifest.replan import plan_row
 from reelsweep.tasks.manifest.rows import FACTS
 from reelsweep.tasks.storage.out import Out
 
@@ -40,7 +33,15 @@ _SPEAKER = (
     *("usage_prompt_tokens", "usage_completion_tokens"),
 )
 _NOT_KEPT = ("state", "reserved_usd", "cost_usd")
+MANIFEST_FILE, ATTEMPTS_FILE = "manifest.parquet", "attempts.parquet"
 Row = Mapping[str, Any]
+_NO_LINE: Row = {
+    **dict.fromkeys(column.name for column in MANIFEST),
+    "choice_idx": 0,
+    "output": "video",
+    "status": "planned",
+}
+_BOUGHT = {"status": "success", "billed": "yes", "num_attempts": 1, "num_purchases": 1}
 Generation = tuple[str, str]
 """(gateway, request_fingerprint)"""
 
@@ -73,37 +74,67 @@ class OldOut:
     plans: Sequence[OldPlan]
     """The latest plan last."""
     generations: Sequence[OldGeneration]
+    """Those that a line asks for."""
+    unasked: Sequence[OldGeneration]
+    """Those that were sent and that no line of the manifest asks for: a plan may have come behind it."""
     num_broken: int
     """Successes whose clip is not there whole."""
 
 
-def read_old_out(storage: Out, row_key: Callable[[PlanRow, int], str]) -> OldOut:
+def read_old_out(storage: Out, row_key: Callable[[PlanRow, int], str], amending: Amending) -> OldOut:
     """Everything that `out` tells. `row_key` names the first, second, … row that asks so, as the plan does.
 
-    Raises OutError when a file is missing or cannot be read.
+    Manifest and attempts need not be of one moment, and one of them may be gone: no POST that either tells of
+    is left out. Raises OutError when both are missing, or when a file cannot be read.
     """
     out = storage.desk
+    _demand_any(out)
     places = {row["row_key"]: row for row in _rows(out / "plan.parquet")}
     taken: set[tuple[str, str]] = set()
     plans: dict[tuple[bool, str, str], list[PlanRow]] = defaultdict(list)
     told: dict[Generation, list[Row]] = {}
-    for group in _lines(_rows(out / "manifest.parquet")):
-        plan, first = _plan_row(group, row_key, places, taken), group[0]
+    for group in _lines(_rows(out / MANIFEST_FILE)):
+        plan, first = plan_row(group, row_key, places, taken), group[0]
         taken.add((first["gateway"], plan.row_key))
         plans[first["in_plan"], first["gateway"], first["plan_hash"] or ""].append(plan)
         told.setdefault((first["gateway"], first["request_fingerprint"]), group)
     attempts: dict[Generation, list[Row]] = defaultdict(list)
-    for row in _rows(out / "attempts.parquet"):
+    for row in _rows(out / ATTEMPTS_FILE):
         attempts[row["gateway"], row["request_fingerprint"]].append(row)
+    stored = _stored(out, told)
     clips = _Clips(storage)
+
+    def generation(name: Generation) -> OldGeneration:
+        group, sent = told.get(name) or stored.get(name), attempts.get(name, [])
+        amended = amending.amend(group, sent) if group else in_order(sent)
+        return _generation(name, group or [_NO_LINE], amended, clips)
+
     return OldOut(
         plans=[
             OldPlan(gateway=gateway, plan_hash=plan_hash, in_plan=in_plan, rows=rows)
             for (in_plan, gateway, plan_hash), rows in sorted(plans.items(), key=lambda item: item[0][0])
         ],
-        generations=[_generation(name, group, attempts.get(name, []), clips) for name, group in told.items()],
+        generations=[generation(name) for name in told],
+        unasked=[generation(name) for name in dict.fromkeys([*attempts, *stored]) if name not in told],
         num_broken=clips.num_broken,
     )
+
+
+def _demand_any(out: Path) -> None:
+    if not any((out / name).exists() for name in (MANIFEST_FILE, ATTEMPTS_FILE)):
+        raise OutError(
+            f"{out} has neither {MANIFEST_FILE} nor {ATTEMPTS_FILE}: there is nothing to fill a ledger from.",
+            "Restore the ledger from a backup, or choose another --out.",
+        )
+
+
+def _stored(out: Path, told: Container[Generation]) -> dict[Generation, list[Row]]:
+    """The clips of metadata.parquet that the manifest does not tell of, as lines of it."""
+    groups: dict[Generation, dict[int, Row]] = defaultdict(dict)
+    for row in _rows(out / "metadata.parquet"):
+        if (name := (row["gateway"], row["request_fingerprint"])) not in told:
+            groups[name].setdefault(row["choice_idx"], {**_NO_LINE, **row, **_BOUGHT})
+    return {name: list(choices.values()) for name, choices in groups.items()}
 
 
 class _Clips:
@@ -123,17 +154,18 @@ class _Clips:
 
 
 def _rows(path: Path) -> Iterator[Row]:
+    """The rows of a file; none where it is gone."""
     try:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=1_000):
                 yield from batch.to_pylist()
     except FileNotFoundError:
-        raise OutError(
-            f"{path.parent} has no {path.name}: there is nothing to fill a ledger from.",
-            "Restore ledger.db from a backup, or choose another --out.",
-        ) from None
+        return
     except (OSError, ValueError) as error:
-        raise OutError(f"{path} cannot be read ({error}).", "Restore it from a backup.") from None
+        raise OutError(
+            f"{path} cannot be read ({error}).",
+            "Restore it from a backup. Without one, move it away: what the other files tell is kept.",
+        ) from None
 
 
 def _lines(rows: Iterator[Row]) -> Iterator[list[Row]]:
@@ -148,63 +180,10 @@ def _lines(rows: Iterator[Row]) -> Iterator[list[Row]]:
         yield group
 
 
-def _plan_row(
-    group: Sequence[Row],
-    row_key: Callable[[PlanRow, int], str],
-    places: Mapping[str, Row],
-    taken: Collection[tuple[str, str]],
-) -> PlanRow:
-    """What a line asked for. Its place comes from the plan; a plan of another moment may lack it."""
-    row, gateway = group[0], group[0]["gateway"]
-    params = json.loads(row["params"])
-    plan = PlanRow(
-        row_key="",
-        ordinal=len(taken),
-        prompt_id=row["prompt_id"],
-        sample_idx=row["sample_idx"],
-        request_fingerprint=row["request_fingerprint"],
-        output=row["output"],
-        model=row["model"],
-        prompt=row["prompt"],
-        messages=row["messages"],
-        seed=row["seed"],
-        n=len(group),
-        size_asked=row["size_asked"],
-        seconds_asked=row["seconds_asked"],
-        params=params,
-        meta={name.removeprefix(META): _text(row[name]) for name in row if name.startswith(META)},
-        payload=_payload(row, params, len(group)),
-    )
-    found = next(key for number in count(1) if (gateway, key := row_key(plan, number)) not in taken)
-    place = places.get(own_key(found, gateway)) or places.get(found, {})
-    return replace(
-        plan,
-        row_key=found,
-        ordinal=place.get("ordinal", plan.ordinal),
-        n=place.get("n", plan.n),
-        follows=place.get("follows"),
-    )
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
-
-
-def _payload(row: Row, params: Mapping[str, Any], n: int) -> str:
-    """The request as far as the manifest tells it: enough to price it. The next plan knows it whole."""
-    known: dict[str, Any] = {
-        "model": row["model"],
-        "seed": row["seed"],
-        "size": row["size_asked"],
-        "n": n if n > 1 else None,
-    }
-    known |= {"seconds": row["seconds_asked"], "messages": json.loads(row["messages"] or "null")}
-    return json.dumps({**params, **{name: value for name, value in known.items() if value is not None}})
-
-
-def _generation(name: Generation, group: Sequence[Row], sent: Sequence[Row], clips: _Clips) -> OldGeneration:
+def _generation(
+    name: Generation, group: Sequence[Row], ordered: Sequence[Row], clips: _Clips
+) -> OldGeneration:
     """One generation's attempts; what the manifest tells of results goes to the one that speaks for it."""
-    ordered = sorted(sent, key=lambda row: row["attempt_idx"])
     speaker = _speaker(group[0], ordered)
     old = [
         _attempt(row, group if row is speaker else (), group[0]["output"], clips, _has_result(group[0]))

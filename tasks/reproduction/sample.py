@@ -13,7 +13,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from math import ceil
 
-from reelsweep.prompts.fingerprint import canonical_payload, request_fingerprint
+from reelsweep.prompts.fingerprint import (
+    canonical_payload,
+    fingerprint_digest,
+    is_asked_by,
+    request_fingerprint,
+)
 from reelsweep.tasks.ledger.records import FINAL, Line, PlanRow
 
 _LOT = b"reelsweep reproduce 1\n"
@@ -46,11 +51,16 @@ class Request:
 
 
 def requests_of(lines: Iterable[Line]) -> list[Request]:
-    """The requests of an OUT that have succeeded at least once, in the order of its lines."""
+    """The requests of an OUT that have succeeded at least once, in the order of its lines.
+
+    One that is not wholly known is left out: what is known of it may be all of another.
+    """
     samples: dict[tuple[str, bytes], dict[int, Line]] = defaultdict(dict)
     for line in lines:
-        asked = hashlib.sha256(canonical_payload(json.loads(line.plan.payload))).digest()
-        samples[line.gateway, asked].setdefault(line.plan.sample_idx, line)
+        asked = canonical_payload(json.loads(line.plan.payload))
+        if fingerprint_digest(asked, line.plan.sample_idx).hex() == line.plan.request_fingerprint:
+            key = line.gateway, hashlib.sha256(asked).digest()
+            samples[key].setdefault(line.plan.sample_idx, line)
     requests: list[Request] = []
     for of_one in samples.values():
         ordered = [of_one[sample_idx] for sample_idx in sorted(of_one)]
@@ -58,6 +68,13 @@ def requests_of(lines: Iterable[Line]) -> list[Request]:
         if first is not None:
             requests.append(Request(first=first, others=tuple(o for o in ordered if o is not first)))
     return requests
+
+
+def count_partial(lines: Iterable[Line], gateway: str) -> int:
+    """Successes of the latest plan at this gateway whose requests are not wholly known."""
+    made = (line for line in lines if line.in_plan and line.gateway == gateway and line.status == "success")
+    plans = (line.plan for line in made)
+    return sum(not is_asked_by(plan.request_fingerprint, plan.payload, plan.sample_idx) for plan in plans)
 
 
 def population(requests: Iterable[Request], gateway: str) -> list[Request]:

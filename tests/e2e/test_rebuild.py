@@ -6,19 +6,23 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 from reelsweep.flows.commands import reconcile as command
+from reelsweep.flows.commands.show import show
+from reelsweep.flows.options import RunOptions
 from reelsweep.flows.out.places import find_out
 from reelsweep.flows.recovery.rebuild import rebuild
+from reelsweep.flows.reproduction.repetition import draw_repetition
 from reelsweep.prompts.errors import OutError
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.ledger.records import RunRecord
 from reelsweep.tasks.manifest.outfile import read_out, write_out
-from reelsweep.tasks.manifest.read import read_facts, read_manifest
+from reelsweep.tasks.manifest.read import read_attempts, read_facts, read_manifest
 from reelsweep.tasks.sandbox.server import SandboxServer
 
 SAME_AGAIN = {"run_id", "created_at", "started_at", "plan_hash", "code_version"}
@@ -101,6 +105,82 @@ async def test_after_a_crash_what_is_not_final_is_held(
     assert (held.posts, held.counts) == (0, {"success": 1, "unknown": 2})
     asked = await make(table, on_unknown="resubmit")
     assert (asked.counts, len(sandbox.bill()) - before) == ({"success": 3}, 2)
+
+
+def published(out: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in out.glob("*.parquet")}
+
+
+@pytest.mark.parametrize(
+    ("manifest", "attempts"), [(0, 1), (1, 0), (1, None), (None, 1)], ids=lambda at: f"{at}"
+)
+async def test_files_of_two_moments_buy_nothing_again(
+    manifest: int | None,
+    attempts: int | None,
+    make: Callable[..., Any],
+    sandbox: SandboxServer,
+    tmp_path: Path,
+) -> None:
+    """Whichever of manifest and attempts is older or gone, no key that was sold is sent again."""
+    out = tmp_path / "out"
+    table = pd.DataFrame({"prompt": ["one", "two", "no [[fault=refused_400]]", "[[fault=cut]]"], "seed": 1})
+    await make(table[:1])
+    moments = [published(out)]
+    await make(table)
+    moments.append(published(out))
+    lose(out)
+    for path in out.glob("*.parquet"):
+        path.unlink()
+    for moment, names in ((manifest, ("manifest", "plan", "metadata")), (attempts, ("attempts",))):
+        for name in names if moment is not None else ():
+            (out / f"{name}.parquet").write_bytes(moments[moment][f"{name}.parquet"])
+    before = len(sandbox.bill())
+    with pytest.raises(OutError, match=r"reconcile .* --rebuild"):
+        await make(table)
+    await reconcile(out, rebuild=True)
+    if attempts == 1:
+        sent = {row["attempt_id"] for row in read_attempts(out).to_dict("records")}
+        assert len(sent) == 4, "what is published anew names every POST still"
+    again = await make(table)
+    assert (again.posts, len(sandbox.bill()) - before) == (0, 0)
+    counts = {"success": 2, "refused": 1, "unknown": 1}
+    if attempts == 1:  # the link of a clip that is known by its POST alone is not kept
+        counts |= {"success": 1 + (manifest == 1) - (manifest is None)}
+        counts |= {"failed_to_download": 2 - counts["success"]}
+    assert {name: number for name, number in counts.items() if number} == again.counts
+    goes_on = await make(pd.concat([table, pd.DataFrame({"prompt": ["new"], "seed": [1]})]))
+    assert (goes_on.posts, len(sandbox.bill()) - before) == (1, 1)
+
+
+async def test_a_request_that_is_known_in_part_is_not_asked_for_until_a_plan_completes_it(
+    make: Callable[..., Any], sandbox: SandboxServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Lists stand in no column: `show` and `reproduce` say so, and the next run mends it and buys nothing."""
+    out = tmp_path / "out"
+    table = pd.DataFrame(
+        {"prompt_id": ["list", "plain"], "prompt": ["one", "two"], "seed": 1, "stop": ['["x","y"]', None]}
+    )
+    table["body.style"] = "warm"
+
+    async def again(row: str) -> str | None:
+        await asyncio.to_thread(partial(show, str(out), row, json=True))
+        return json.loads(capsys.readouterr().out)["rows"][0]["again"]
+
+    await make(table)
+    before = {row: await again(row) for row in table["prompt_id"]}
+    lose(out)
+    assert await reconcile(out, rebuild=True) == 0
+    capsys.readouterr()
+    assert (await again("list"), await again("plain") is None) == (None, False)
+    await asyncio.to_thread(show, str(out), "list")
+    assert "not wholly known since the ledger was made anew" in capsys.readouterr().out
+    options = RunOptions(gateway=sandbox.base_url, out=str(out))
+    draw = partial(draw_repetition, str(out), options, sample="2")
+    with pytest.raises(OutError, match="1 of its requests are not wholly known"):
+        await asyncio.to_thread(draw)
+    assert (await make(table)).posts == 0
+    assert await again("list") == before["list"]
+    assert (await asyncio.to_thread(draw)).num_missing == 2
 
 
 async def test_a_run_that_ended_goes_on_where_it_was(make: Callable[..., Any], tmp_path: Path) -> None:
@@ -209,7 +289,8 @@ async def test_a_ledger_that_is_there_is_not_replaced(make: Callable[..., Any], 
     with pytest.raises(OutError, match="has a ledger"):
         rebuild(find_out(out))
     lose(out)
-    (out / "manifest.parquet").unlink()
+    for name in ("manifest.parquet", "attempts.parquet"):
+        (out / name).unlink()
     with pytest.raises(OutError, match="nothing to fill a ledger from"):
         rebuild(find_out(out))
     assert not (out / "ledger.db").exists()

@@ -90,7 +90,7 @@ def test_a_damaged_ledger_is_made_anew_and_buys_nothing_again(
     code, told, _ = command(*words(sandbox))
     assert code == 1
     assert "the file is damaged" in told["error"]
-    assert "reconcile --rebuild" in told["remedy"]
+    assert "reconcile OUT --rebuild" in told["remedy"]
     ledger.replace(folder / "damaged.db")
     assert command("reconcile", "out", "--rebuild")[0] == 0
     code, told, _ = command(*words(sandbox))

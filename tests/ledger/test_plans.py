@@ -176,6 +176,22 @@ async def test_lines_are_of_one_moment(database: Any, make: Any) -> None:
     assert (await _lines(ledger))[-1].status == "success"
 
 
+async def test_lines_and_posts_of_one_state_agree(database: Any, make: Any) -> None:
+    """A POST and a row that came after the first answer are in no later answer of the same state."""
+    ledger = await make.start(database.open(), rows=2)
+    claim = await make.buy(ledger, 0)
+    with ledger.state("out") as state:
+        lines = await asyncio.to_thread(list, state.lines())
+        await make.buy(ledger, 1)
+        await ledger.record_plan("out", make.gateway, "later", [make.row(number) for number in range(3)])
+        posts = await asyncio.to_thread(list, state.attempts())
+        again = await asyncio.to_thread(list, state.lines())
+    assert [post.attempt_id for post in posts] == [claim.attempt_id]
+    assert [line.num_attempts for line in lines] == [1, 0]
+    assert again == lines
+    assert len(await _lines(ledger)) == 3
+
+
 async def test_attempts_come_oldest_first_without_the_withdrawn(database: Any, make: Any) -> None:
     """Every POST of an OUT is listed once, what was never sent is not one."""
     ledger = await make.start(database.open())

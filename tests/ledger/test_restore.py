@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from reelsweep.tasks.ledger.records import Restored
+from reelsweep.prompts.fingerprint import request_fingerprint
+from reelsweep.prompts.told import told_digest
+from reelsweep.tasks.ledger.records import Declined, PlanRow, Restored
 from reelsweep.tasks.ledger.restore import Remains
 
 
@@ -39,6 +42,11 @@ async def _spent_ledger(database: Any, make: Any) -> Any:
     await make.buy(ledger, 5)
     await ledger.record_plan("out", make.gateway, "later", [make.row(n) for n in range(6)])
     return ledger
+
+
+def _told(row: PlanRow) -> str:
+    parts = row.request_fingerprint, row.prompt_id, row.output, row.params, row.meta, row.follows
+    return told_digest(*parts).hex()
 
 
 async def _remains(ledger: Any, suspects: list[str]) -> Remains:
@@ -86,9 +94,44 @@ async def test_what_may_have_been_bought_since_is_held(database: Any, make: Any,
     assert again.purchase_idx == 1
 
 
-async def test_an_attempt_without_a_row_is_an_error(database: Any, make: Any, lost_place: Any) -> None:
-    """Attempts of another manifest are not mixed in."""
+async def test_a_post_that_no_row_asks_for_is_found_by_the_plan_that_does(
+    database: Any, make: Any, lost_place: Any
+) -> None:
+    """It stands as its attempts say, is published with them, and is not bought again."""
     remains = await _remains(await _spent_ledger(lost_place, make), [])
-    strangers = [replace(attempt, request_fingerprint="other") for attempt in remains.attempts]
-    with pytest.raises(LookupError, match="other"):
-        await database.open().restore("out", make.gateway, "later", replace(remains, attempts=strangers))
+    new = database.open()
+    await new.restore("out", make.gateway, "later", Remains(attempts=remains.attempts))
+    posts = await asyncio.to_thread(list, new.attempt_lines("out"))
+    assert [post.attempt_id for post in posts] == [post.attempt_id for post in remains.attempts]
+    assert await asyncio.to_thread(list, new.lines("out")) == []
+    assert await asyncio.to_thread(list, new.attempt_lines("another")) == []
+    await make.start(new, rows=7, run_id="next")
+    reasons = []
+    for number in range(7):
+        got = await new.claim(make.gateway, make.request(number, run_id="next"))
+        reasons.append(got.reason if isinstance(got, Declined) else "bought")
+    expected = ["final", "final", "failed_billed", "bought", "unknown", "unknown", "bought"]
+    assert reasons == expected, (
+        "a success, a refusal, a failed download, a refund, two unknowns and a new one"
+    )
+
+
+async def test_a_request_that_is_known_in_part_is_completed_by_the_plan_that_asks(
+    database: Any, make: Any
+) -> None:
+    """The hash tells which part is missing; a whole request stays as it was sent."""
+    payload = {"model": "model", "stop": ["a"], "user": "me"}
+    rows = [make.row(n, request_fingerprint=request_fingerprint({**payload, "seed": n}, 0)) for n in range(3)]
+    whole = [replace(row, payload=json.dumps({**payload, "seed": row.seed})) for row in rows]
+    remains = Remains(rows=[(rows[0], True), (whole[1], True)], attempts=[])
+    ledger = database.open()
+    await ledger.restore("out", make.gateway, "plan", remains)
+    told = [_told(row) for row in whole]
+    kept = await ledger.kept("out", make.gateway, lambda place: told[place] if place < 3 else None)
+    assert [place in kept for place in range(3)] == [False, True, False]
+    other_user = replace(whole[1], payload=json.dumps({**payload, "seed": 1, "user": "you"}), ordinal=5)
+    await ledger.record_plan("out", make.gateway, "next", [whole[0], other_user, whole[2]])
+    for row in whole:
+        assert await ledger.payload(make.gateway, row.request_fingerprint) == row.payload
+    kept = await ledger.kept("out", make.gateway, lambda place: told[place] if place < 3 else None)
+    assert 0 in kept

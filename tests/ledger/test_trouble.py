@@ -101,7 +101,8 @@ def test_a_file_that_is_no_database_is_said(sqlite: Any) -> None:
     _path(sqlite).write_bytes(b"not a database" * 1_000)
     with pytest.raises(TroubleError, match="damaged") as caught:
         sqlite.open()
-    assert "reconcile --rebuild" in caught.value.remedy
+    assert "reconcile OUT --rebuild" in caught.value.remedy
+    assert "-wal and -shm" in caught.value.remedy
 
 
 def test_a_broken_page_is_said(sqlite: Any, make: Any) -> None:
@@ -136,6 +137,26 @@ async def test_a_ledger_replaced_while_it_is_in_use_tells_nothing(by: str, sqlit
         with pytest.raises(TroubleError, match="removed or replaced") as caught:
             await asyncio.to_thread(lambda read=read: list(read("out")))
         assert "--rebuild" in caught.value.remedy
+
+
+@pytest.mark.parametrize("end", ["-wal", "-journal"])
+async def test_a_log_without_its_ledger_is_not_thrown_away(end: str, sqlite: Any, make: Any) -> None:
+    """A new file in its place would make SQLite do that, and with it would go what only the log knows."""
+    ledger = await make.start(sqlite.open())
+    await make.buy(ledger)
+    path = _path(sqlite)
+    log = path.with_name("ledger.db-wal").read_bytes()
+    await asyncio.to_thread(ledger.close)
+    moved = path.rename(path.with_name("moved.db"))
+    path.with_name(f"ledger.db{end}").write_bytes(log)
+    with pytest.raises(OutError, match=rf"ledger\.db{end} is there without it") as caught:
+        sqlite.open()
+    assert f"move ledger.db{end} away too" in caught.value.remedy
+    assert path.with_name(f"ledger.db{end}").read_bytes() == log
+    assert not path.exists()
+    path.with_name(f"ledger.db{end}").unlink()
+    moved.rename(path)
+    assert (await sqlite.open().tally("out")).posts == 1
 
 
 _MOUNTS = """\

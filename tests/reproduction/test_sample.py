@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from reelsweep.prompts.fingerprint import request_fingerprint
 from reelsweep.tasks.ledger.records import Line
 from reelsweep.tasks.reproduction.sample import (
+    count_partial,
     draw,
     population,
     requests_of,
@@ -35,6 +37,17 @@ def test_samples_of_one_request_are_one_request(line: MakeLine) -> None:
     first, second = requests_of(lines)
     assert (first.first.plan.sample_idx, [o.plan.sample_idx for o in first.others]) == (1, [0, 2])
     assert second.others == ()
+
+
+def test_what_is_known_in_part_is_no_request(line: MakeLine) -> None:
+    """It might be taken for another one, of which it is a sample no more than it is a repetition."""
+    whole, other = line(1), line(1, 1)
+    partial = replace(other, plan=replace(other.plan, request_fingerprint="0" * 64))
+    assert [len(one.others) for one in requests_of([whole, other])] == [1]
+    assert [len(one.others) for one in requests_of([whole, partial])] == [0]
+    lines = [whole, partial, replace(partial, in_plan=False), replace(partial, status="planned")]
+    assert count_partial(lines, GATEWAY) == 1
+    assert count_partial(lines, "https://other.example.com") == 0
 
 
 def test_only_seeded_requests_of_the_plan_are_drawn(line: MakeLine) -> None:

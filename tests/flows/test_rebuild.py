@@ -1,0 +1,362 @@
+"""A ledger made anew from files of two moments: whatever either of them tells of is not bought again."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from shutil import copyfile
+from typing import Any
+
+import pytest
+from reelsweep.flows.out.outs import open_out
+from reelsweep.flows.out.places import find_out
+from reelsweep.flows.out.planned import plan_row, row_key
+from reelsweep.flows.planning.claim import refuse_older
+from reelsweep.flows.recovery.rebuild import Rebuilt, rebuild
+from reelsweep.prompts.errors import OutError
+from reelsweep.prompts.fingerprint import request_fingerprint
+from reelsweep.prompts.request import GenerationSpec
+from reelsweep.tasks.gateway.outcome import Choice, Outcome
+from reelsweep.tasks.ledger.ledger import Ledger
+from reelsweep.tasks.ledger.records import (
+    Answer,
+    Claim,
+    ClaimRequest,
+    ResultRecord,
+    RunRecord,
+    Spend,
+    Standing,
+)
+from reelsweep.tasks.manifest.outfile import OutFacts, write_out
+from reelsweep.tasks.manifest.read import read_attempts
+from reelsweep.tasks.manifest.write import publish
+
+GATEWAY = "https://gateway.example.com"
+CLIP = b"\0\0\0\x18ftypmp42 a clip"
+SHA256 = hashlib.sha256(CLIP).hexdigest()
+CLIP_NAME = f"videos/{SHA256[:2]}/{SHA256}.mp4"
+FACTS = {"out_id": "out", "ledger_id": "", "table": "t", "gateway_kind": "real", "format_version": "1"}
+
+HISTORIES: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
+    "never sent": ([], []),
+    "sent and made": ([], ["buy", "made"]),
+    "sent": ([], ["buy"]),
+    "sent and cut": ([], ["buy", "cut"]),
+    "sent and refused": ([], ["buy", "refused"]),
+    "sent and wrong for good": ([], ["buy", "wrong"]),
+    "sent and without a video": ([], ["buy", "empty"]),
+    "sent, throttled and made": ([], ["buy", "throttled", "buy", "made"]),
+    "sent and throttled": ([], ["buy", "throttled"]),
+    "sent, cut, sent again": ([], ["buy", "cut", "again"]),
+    "sent, cut, sent again and made": ([], ["buy", "cut", "again", "made"]),
+    "in flight, then made": (["buy"], ["made"]),
+    "in flight, then throttled": (["buy"], ["throttled"]),
+    "in flight, then refused": (["buy"], ["refused"]),
+    "in flight, then withdrawn": (["buy"], ["withdrawn"]),
+    "unknown, then made after all": (["buy", "cut"], ["made"]),
+    "unknown, then bought again": (["buy", "cut"], ["again", "made"]),
+    "unknown, then bought again and refused": (["buy", "cut"], ["again", "refused"]),
+    "throttled, then made": (["buy", "throttled"], ["buy", "made"]),
+    "not downloaded, then stored": (["buy", "not stored"], ["stored"]),
+    "made": (["buy", "made"], []),
+    "refused": (["buy", "refused"], []),
+    "without a video": (["buy", "empty"], []),
+}
+"""What happened to a row before the first of two moments, and between the two."""
+
+
+@dataclass
+class Clock:
+    """It moves at every look."""
+
+    now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        self.now += timedelta(seconds=1)
+        return self.now
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A moment of the ledger, and where the files of it are."""
+
+    files: Path
+    standings: Mapping[str, Standing]
+    spend: Spend
+
+
+def _spec(number: int) -> GenerationSpec:
+    messages: list[Any] = [{"role": "user", "content": f"prompt {number}"}]
+    payload: dict[str, Any] = {"model": "film", "messages": messages, "stop": ["x"] * (number % 2 + 1)}
+    return GenerationSpec(
+        ordinal=number,
+        prompt_id=f"p{number}",
+        row_idx=number,
+        sample_idx=0,
+        output="video",
+        model="film",
+        payload=payload,
+        request_fingerprint=request_fingerprint(payload, 0),
+        prompt=f"prompt {number}",
+    )
+
+
+SPECS = [_spec(number) for number in range(2 * len(HISTORIES))]
+"""One for each history, and one more that only the plan of the second moment asks for."""
+NAMES = {spec.request_fingerprint: name for spec, name in zip(SPECS, [*HISTORIES] * 2, strict=True)}
+
+
+class History:
+    """Plays histories with a ledger that will be lost."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.ledger = Ledger.open(f"sqlite:///{folder / 'lost.db'}", clock=Clock())
+        self._claims: dict[int, str] = {}
+
+    async def plan(self, number: int) -> None:
+        """Record the first rows of all."""
+        rows = [plan_row(spec, row_key(spec)) for spec in SPECS[:number]]
+        await self.ledger.record_plan("out", GATEWAY, f"plan of {number}", rows)
+
+    async def play(self, number: int, steps: Sequence[str]) -> None:
+        """Take a row's steps."""
+        for step in steps:
+            await self._take(number, step)
+
+    async def _take(self, number: int, step: str) -> None:
+        ledger = self.ledger
+        match step:
+            case "buy" | "again":
+                allow = frozenset({"unknown"} if step == "again" else ())
+                claim = await ledger.claim(GATEWAY, _wish(number, allow))
+                assert isinstance(claim, Claim), claim
+                self._claims[number] = claim.attempt_id
+            case "withdrawn":
+                await ledger.withdraw(self._claims[number], "cancelled")
+            case "made" | "not stored" | "stored":
+                if step != "stored":
+                    await ledger.answer(self._claims[number], _answer("succeeded", "yes", "in_progress"))
+                status = "failed_to_download" if step == "not stored" else "success"
+                await ledger.settle(self._claims[number], [_result(status)], status)
+            case _:
+                await ledger.answer(self._claims[number], _answer(*_ENDS[step]))
+
+    async def moment(self, name: str) -> Moment:
+        """Publish what the ledger knows now."""
+        files = self.folder / name
+        _store(files)
+        with self.ledger.state("out") as state:
+            told = await asyncio.to_thread(lambda: (list(state.lines()), list(state.attempts())))
+        await asyncio.to_thread(publish, files, *told, FACTS, settle_s=None)
+        return Moment(files, await self.ledger.standings(GATEWAY, None, "out"), await self.ledger.spend())
+
+
+_ENDS: Mapping[str, tuple[Any, Any, Any]] = {
+    "cut": ("incomplete", "maybe", "unknown"),
+    "refused": ("refused", "maybe", "refused"),
+    "throttled": ("failed", "no", "failed"),
+    "wrong": ("failed", "no", "failed"),
+    "empty": ("no_video", "yes", "failed"),
+}
+
+
+def _wish(number: int, allow: frozenset[Any]) -> ClaimRequest:
+    return ClaimRequest(
+        run_id="run",
+        request_fingerprint=SPECS[number].request_fingerprint,
+        body_sha256="",
+        price_max_musd=100,
+        price="0.0001",
+        allow=allow,
+    )
+
+
+def _answer(kind: Any, billed: Any, status: Any) -> Answer:
+    choices = (Choice(choice_idx=0, video_url="https://x.example.com/a.mp4"),) if kind == "succeeded" else ()
+    retry = "backoff" if (kind, billed) == ("failed", "no") else "none"
+    outcome = Outcome(
+        status=kind,
+        retry=retry,
+        billed=billed,
+        choices=choices,
+        error_type="rate_limit" if retry == "backoff" else None,
+    )
+    cost = 100 if billed == "yes" else None
+    return Answer(outcome=outcome, manifest_status=status, billed=billed, cost_musd=cost, cost_source="price")
+
+
+def _result(status: Any) -> ResultRecord:
+    clip = {"file_name": CLIP_NAME, "sha256": SHA256, "size_bytes": len(CLIP)} if status == "success" else {}
+    return ResultRecord(choice_idx=0, status=status, **clip)
+
+
+def _store(folder: Path) -> None:
+    clip = folder / CLIP_NAME
+    clip.parent.mkdir(parents=True)
+    clip.write_bytes(CLIP)
+
+
+async def _play(folder: Path) -> tuple[Moment, Moment]:
+    history = History(folder)
+    run = RunRecord(
+        run_id="run",
+        out_id="out",
+        gateway=GATEWAY,
+        plan_hash="",
+        settings={},
+        code_version="",
+        host="",
+        pid=1,
+    )
+    await history.ledger.start_run(run)
+    await history.plan(len(HISTORIES))
+    for number, (before, _) in enumerate(HISTORIES.values()):
+        await history.play(number, before)
+    first = await history.moment("first")
+    await history.plan(len(SPECS))
+    for number, (before, since) in enumerate([*HISTORIES.values()] * 2):
+        await history.play(number, since if number < len(HISTORIES) else [*before, *since])
+    second = await history.moment("second")
+    await asyncio.to_thread(history.ledger.close)
+    return first, second
+
+
+@pytest.fixture(scope="module")
+def moments(tmp_path_factory: pytest.TempPathFactory) -> tuple[Moment, Moment]:
+    """Two moments of one ledger."""
+    return asyncio.run(_play(tmp_path_factory.mktemp("lost")))
+
+
+def _rebuilt(out: Path, manifest: Moment | None, attempts: Moment | None) -> tuple[Rebuilt, Moment]:
+    """The ledger made anew from the manifest of one moment and the attempts of another, and what it says."""
+    _store(out)
+    for name in ("manifest", "plan", "metadata"):
+        if manifest is not None:
+            copyfile(manifest.files / f"{name}.parquet", out / f"{name}.parquet")
+    if attempts is not None:
+        copyfile(attempts.files / "attempts.parquet", out / "attempts.parquet")
+    write_out(out, OutFacts(out_id="out", ledger_id="", table="t", gateway_kind="real", ended=True))
+    done = rebuild(find_out(out))
+    return done, asyncio.run(_read(out))
+
+
+async def _read(out: Path) -> Moment:
+    ledger = await asyncio.to_thread(Ledger.open, f"sqlite:///{out / 'ledger.db'}")
+    names = [spec.request_fingerprint for spec in SPECS]
+    told = Moment(out, await ledger.standings(GATEWAY, names, "out"), await ledger.spend())
+    await asyncio.to_thread(ledger.close)
+    return told
+
+
+@pytest.mark.parametrize("attempts", [0, 1, None])
+@pytest.mark.parametrize("manifest", [0, 1, None])
+def test_what_either_file_tells_of_is_not_bought_again(
+    manifest: int | None, attempts: int | None, moments: tuple[Moment, Moment], tmp_path: Path
+) -> None:
+    """Whichever is newer or gone: only what no file knows, or what was surely given back, would be sent."""
+    if manifest is None and attempts is None:
+        return
+    files = [None if at is None else moments[at] for at in (manifest, attempts)]
+    _, anew = _rebuilt(tmp_path / "out", *files)
+    for name, story in NAMES.items():
+        is_sold = moments[1].standings[name].next_step != "buy"
+        told = [moment.standings.get(name) for moment in files if moment is not None]
+        is_told = any(standing is not None and standing.next_step != "buy" for standing in told)
+        found = anew.standings.get(name)
+        if is_sold and is_told:
+            assert found is not None, story
+            assert found.next_step != "buy", story
+    if manifest == attempts == 1:
+        _assert_as_before(anew, moments[1])
+    if manifest == 1:
+        assert anew.spend.settled_musd == moments[1].spend.settled_musd
+
+
+def _assert_as_before(anew: Moment, lost: Moment) -> None:
+    for name, standing in lost.standings.items():
+        was = "unknown" if standing.status == "in_progress" else standing.status
+        assert anew.standings[name].status == was, NAMES[name]
+        assert anew.standings[name].num_purchases == standing.num_purchases, NAMES[name]
+
+
+@pytest.mark.parametrize("attempts", [0, 1, None])
+def test_a_success_that_the_manifest_tells_of_stays_one(
+    attempts: int | None, moments: tuple[Moment, Moment], tmp_path: Path
+) -> None:
+    """Its clip is there, whatever attempts.parquet knows of the POST."""
+    _, anew = _rebuilt(tmp_path / "out", moments[1], None if attempts is None else moments[attempts])
+    made = {name for name, standing in moments[1].standings.items() if standing.status == "success"}
+    assert {name for name, standing in anew.standings.items() if standing.status == "success"} == made
+
+
+def test_posts_of_no_row_are_kept_until_a_plan_asks(moments: tuple[Moment, Moment], tmp_path: Path) -> None:
+    """They are counted, and what is published from the new ledger names them still."""
+    out = tmp_path / "out"
+    done, _ = _rebuilt(out, moments[0], moments[1])
+    unsent = [name for name, (before, since) in HISTORIES.items() if not [*before, *since]]
+    withdrawn = [name for name, (_, since) in HISTORIES.items() if since == ["withdrawn"]]
+    assert done.num_unasked == len(HISTORIES) - len(unsent) - len(withdrawn)
+    before = set(read_attempts(out)["attempt_id"])
+    ledger = Ledger.open(f"sqlite:///{out / 'ledger.db'}")
+    assert before <= {attempt.attempt_id for attempt in ledger.attempt_lines("out")}
+    ledger.close()
+
+
+@pytest.mark.parametrize("attempts", [0, 1])
+def test_clips_of_a_manifest_that_is_gone_are_found_beside_it(
+    attempts: int, moments: tuple[Moment, Moment], tmp_path: Path
+) -> None:
+    """metadata.parquet names them, also where attempts.parquet is older."""
+    made = {name for name, standing in moments[1].standings.items() if standing.status == "success"}
+    out = tmp_path / "out"
+    out.mkdir()
+    copyfile(moments[1].files / "metadata.parquet", out / "metadata.parquet")
+    _, anew = _rebuilt(out, None, moments[attempts])
+    assert {name for name, standing in anew.standings.items() if standing.status == "success"} == made
+
+
+@pytest.mark.parametrize("kind", ["file", "server"])
+def test_what_is_said_of_a_lost_ledger_can_be_done(
+    kind: str, moments: tuple[Moment, Moment], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """An older ledger is refused with a remedy for its kind; an empty one, named as said, is filled."""
+    out = find_out(tmp_path / "out")
+    _rebuilt(out.desk, *moments)
+    older, anew = (
+        f"sqlite:///{tmp_path / name}.db" if kind == "file" else request.getfixturevalue("postgres")()
+        for name in ("older", "anew")
+    )
+    ledger = Ledger.open(older)
+    with pytest.raises(OutError, match="older than its manifest") as caught:
+        refuse_older(out, ledger)
+    ledger.close()
+    says = ["older.db-wal", "older.db-shm"] if kind == "file" else ["empty database", "--ledger URL"]
+    for words in (f"reelsweep reconcile {tmp_path / 'out'} --rebuild", *says):
+        assert words in caught.value.remedy
+    assert ("move" in caught.value.remedy) == (kind == "file"), "a server's database is no file"
+    assert rebuild(out, anew).attempts > 0
+    with open_out(out.desk, anew) as opened:
+        refuse_older(out, opened.ledger)
+    with pytest.raises(OutError, match="knows the output folder already") as caught:
+        rebuild(out, anew)
+    assert "older" in caught.value.remedy
+
+
+def test_a_log_that_was_left_behind_is_kept_apart(moments: tuple[Moment, Moment], tmp_path: Path) -> None:
+    """A ledger made anew does not read the log of the lost one, nor throw it away."""
+    out = tmp_path / "out"
+    out.mkdir()
+    lost = Ledger.open(f"sqlite:///{out / 'ledger.db'}")
+    logs = {end: (out / f"ledger.db{end}").read_bytes() for end in ("-wal", "-shm")}
+    lost.close()
+    (out / "ledger.db").unlink()
+    for end, content in logs.items():
+        (out / f"ledger.db{end}").write_bytes(content)
+    _, anew = _rebuilt(out, moments[1], moments[1])
+    assert (out / "ledger.db-wal.lost").read_bytes() == logs["-wal"]
+    assert len(anew.standings) == len(SPECS)
