@@ -60,6 +60,8 @@ HISTORIES: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
     "unknown, then made after all": (["buy", "cut"], ["made"]),
     "unknown, then bought again": (["buy", "cut"], ["again", "made"]),
     "unknown, then bought again and refused": (["buy", "cut"], ["again", "refused"]),
+    "unknown and not billed, then bought again": (["buy", "cut", "free"], ["buy"]),
+    "failed at the gateway and not billed": (["buy", "broken", "free"], []),
     "throttled, then made": (["buy", "throttled"], ["buy", "made"]),
     "not downloaded, then stored": (["buy", "not stored"], ["stored"]),
     "made": (["buy", "made"], []),
@@ -136,6 +138,8 @@ class History:
                 claim = await ledger.claim(GATEWAY, _wish(number, allow))
                 assert isinstance(claim, Claim), claim
                 self._claims[number] = claim.attempt_id
+            case "free":
+                await ledger.decide(self._claims[number], billed="no", cost_musd=None)
             case "withdrawn":
                 await ledger.withdraw(self._claims[number], "cancelled")
             case "made" | "not stored" | "stored":
@@ -160,6 +164,7 @@ _ENDS: Mapping[str, tuple[Any, Any, Any]] = {
     "cut": ("incomplete", "maybe", "unknown"),
     "refused": ("refused", "maybe", "refused"),
     "throttled": ("failed", "no", "failed"),
+    "broken": ("failed", "maybe", "unknown"),
     "wrong": ("failed", "no", "failed"),
     "empty": ("no_video", "yes", "failed"),
 }
@@ -178,7 +183,7 @@ def _wish(number: int, allow: frozenset[Any]) -> ClaimRequest:
 
 def _answer(kind: Any, billed: Any, status: Any) -> Answer:
     choices = (Choice(choice_idx=0, video_url="https://x.example.com/a.mp4"),) if kind == "succeeded" else ()
-    retry = "backoff" if (kind, billed) == ("failed", "no") else "none"
+    retry = {"no": "backoff", "maybe": "resubmit_once"}[billed] if kind == "failed" else "none"
     outcome = Outcome(
         status=kind,
         retry=retry,
@@ -232,7 +237,9 @@ def moments(tmp_path_factory: pytest.TempPathFactory) -> tuple[Moment, Moment]:
     return asyncio.run(_play(tmp_path_factory.mktemp("lost")))
 
 
-def _rebuilt(out: Path, manifest: Moment | None, attempts: Moment | None) -> tuple[Rebuilt, Moment]:
+def _rebuilt(
+    out: Path, manifest: Moment | None, attempts: Moment | None, *, ended: bool = True
+) -> tuple[Rebuilt, Moment]:
     """The ledger made anew from the manifest of one moment and the attempts of another, and what it says."""
     _store(out)
     for name in ("manifest", "plan", "metadata"):
@@ -240,7 +247,7 @@ def _rebuilt(out: Path, manifest: Moment | None, attempts: Moment | None) -> tup
             copyfile(manifest.files / f"{name}.parquet", out / f"{name}.parquet")
     if attempts is not None:
         copyfile(attempts.files / "attempts.parquet", out / "attempts.parquet")
-    write_out(out, OutFacts(out_id="out", ledger_id="", table="t", gateway_kind="real", ended=True))
+    write_out(out, OutFacts(out_id="out", ledger_id="", table="t", gateway_kind="real", ended=ended))
     done = rebuild(find_out(out))
     return done, asyncio.run(_read(out))
 
@@ -292,6 +299,19 @@ def test_a_success_that_the_manifest_tells_of_stays_one(
     _, anew = _rebuilt(tmp_path / "out", moments[1], None if attempts is None else moments[attempts])
     made = {name for name, standing in moments[1].standings.items() if standing.status == "success"}
     assert {name for name, standing in anew.standings.items() if standing.status == "success"} == made
+
+
+@pytest.mark.parametrize("attempts", [0, 1, None])
+@pytest.mark.parametrize("manifest", [0, 1, None])
+def test_after_a_crash_nothing_that_a_file_tells_of_is_to_be_bought(
+    manifest: int | None, attempts: int | None, moments: tuple[Moment, Moment], tmp_path: Path
+) -> None:
+    """What was given back may have been sent again since: also where a bill gave it back, or no row asks."""
+    files = [None if at is None else moments[at] for at in (manifest, attempts)]
+    if files == [None, None]:
+        return
+    _, anew = _rebuilt(tmp_path / "out", *files, ended=False)
+    assert {NAMES[name] for name, it in anew.standings.items() if it.next_step == "buy"} == set()
 
 
 def test_posts_of_no_row_are_kept_until_a_plan_asks(moments: tuple[Moment, Moment], tmp_path: Path) -> None:

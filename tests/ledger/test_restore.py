@@ -135,3 +135,13 @@ async def test_a_request_that_is_known_in_part_is_completed_by_the_plan_that_ask
         assert await ledger.payload(make.gateway, row.request_fingerprint) == row.payload
     kept = await ledger.kept("out", make.gateway, lambda place: told[place] if place < 3 else None)
     assert 0 in kept
+
+
+async def test_an_out_has_a_run_at_each_of_its_gateways(database: Any, make: Any) -> None:
+    """Whoever asks where something is open asks the runs: a supposed POST may be under another one's."""
+    ledger = await make.start(database.open(), rows=0)
+    for out_id in ("out", "other"):
+        for gateway in (make.gateway, "https://second.example.com"):
+            await ledger.restore(out_id, gateway, "plan", Remains(rows=[(make.row(0), True)], attempts=[]))
+        assert {run["gateway"] for run in await ledger.runs(out_id)} == {make.gateway, gateway}
+    assert len(await ledger.runs()) == 4
