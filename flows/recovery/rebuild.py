@@ -157,7 +157,7 @@ def _maybe_sent(generation: OldGeneration, row: PlanRow | None, doubts: _Doubts)
     """A POST that may have been sent after the files were written, under the key it would have had."""
     num_answers = sum(attempt.kind not in (None, "incomplete") for attempt in generation.attempts)
     key = purchase_key(doubts.old_ledger_id, generation.gateway, generation.request_fingerprint, num_answers)
-    place = len(generation.attempts)
+    place = max((attempt.attempt_idx + 1 for attempt in generation.attempts), default=0)
     known: dict[str, Any] = dict.fromkeys(field.name for field in fields(AttemptRecord))
     known |= {
         "attempt_id": f"{LOST}{key[:32]}",

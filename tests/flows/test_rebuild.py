@@ -183,7 +183,7 @@ def _wish(number: int, allow: frozenset[Any]) -> ClaimRequest:
 
 def _answer(kind: Any, billed: Any, status: Any) -> Answer:
     choices = (Choice(choice_idx=0, video_url="https://x.example.com/a.mp4"),) if kind == "succeeded" else ()
-    retry = {"no": "backoff", "maybe": "resubmit_once"}[billed] if kind == "failed" else "none"
+    retry: Any = {"no": "backoff", "maybe": "resubmit_once"}[billed] if kind == "failed" else "none"
     outcome = Outcome(
         status=kind,
         retry=retry,
