@@ -116,7 +116,8 @@ def _fill(url: str, storage: Out, facts: OutFacts, old: OldOut, doubts: _Doubts)
 
 
 async def _refill(ledger: Ledger, facts: OutFacts, old: OldOut, doubts: _Doubts) -> Rebuilt:
-    if await ledger.runs(facts.out_id):
+    runs = await ledger.runs(facts.out_id)
+    if runs and (facts.ledger_id == ledger.ledger_id or any(run["pid"] for run in runs)):
         raise OutError(
             "This ledger knows the output folder already.",
             "Just run. If it is older than the folder's files, name a new file or an empty database.",

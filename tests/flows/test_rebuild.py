@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -365,6 +366,27 @@ def test_what_is_said_of_a_lost_ledger_can_be_done(
     with pytest.raises(OutError, match="knows the output folder already") as caught:
         rebuild(out, anew)
     assert "older" in caught.value.remedy
+
+
+def test_a_rebuilding_that_was_cut_off_goes_on_in_the_ledger_that_is_named(
+    moments: tuple[Moment, Moment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may hold other OUTs, so there is no other one to name; nothing is there twice."""
+    out, url = tmp_path / "out", f"sqlite:///{tmp_path / 'shared.db'}"
+    _rebuilt(out, *moments, ended=False)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("reelsweep.flows.recovery.rebuild.write_out", _cut_off)
+        rebuild(find_out(out), url)
+    with closing(Ledger.open(url)) as ledger:
+        before = asyncio.run(ledger.spend())
+    assert rebuild(find_out(out), url).attempts == 0
+    with open_out(out, url) as opened:
+        refuse_older(opened.storage, opened.ledger)
+        assert asyncio.run(opened.ledger.spend()) == before
+
+
+def _cut_off(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_a_log_that_was_left_behind_is_kept_apart(moments: tuple[Moment, Moment], tmp_path: Path) -> None:
