@@ -8,6 +8,7 @@ Every POST that a file tells of is in it, also where no line asks for it: the pl
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -91,9 +92,9 @@ class _Doubts:
     dearest: int | None
     """In micro-dollars."""
 
-    def reserved_musd(self, row: PlanRow) -> int | None:
+    def reserved_musd(self, row: PlanRow | None) -> int | None:
         """What it counts against a budget until somebody knows better."""
-        return self.dearest if self.price is None else self.price.max_musd(spec_of(row))
+        return self.dearest if self.price is None or row is None else self.price.max_musd(spec_of(row))
 
 
 def _dearest_musd(old: OldOut) -> int | None:
@@ -115,7 +116,8 @@ def _fill(url: str, storage: Out, facts: OutFacts, old: OldOut, doubts: _Doubts)
 
 
 async def _refill(ledger: Ledger, facts: OutFacts, old: OldOut, doubts: _Doubts) -> Rebuilt:
-    if await ledger.runs(facts.out_id):
+    runs = await ledger.runs(facts.out_id)
+    if runs and (facts.ledger_id == ledger.ledger_id or any(run["pid"] for run in runs)):
         raise OutError(
             "This ledger knows the output folder already.",
             "Just run. If it is older than the folder's files, name a new file or an empty database.",
@@ -124,8 +126,7 @@ async def _refill(ledger: Ledger, facts: OutFacts, old: OldOut, doubts: _Doubts)
     for plan in old.plans:
         asked = {row.request_fingerprint: row for row in plan.rows}
         mine = [g for g in old.generations if g.gateway == plan.gateway and g.request_fingerprint in asked]
-        open_ones = [] if facts.ended else [g for g in mine if not g.is_settled]
-        held = [_maybe_sent(g, asked[g.request_fingerprint], doubts) for g in open_ones]
+        held = [_maybe_sent(g, asked[g.request_fingerprint], doubts) for g in _in_doubt(mine, facts)]
         remains = Remains(
             rows=[(row, plan.in_plan) for row in plan.rows],
             attempts=[*(attempt for generation in mine for attempt in generation.attempts), *held],
@@ -134,8 +135,10 @@ async def _refill(ledger: Ledger, facts: OutFacts, old: OldOut, doubts: _Doubts)
         restored = await ledger.restore(facts.out_id, plan.gateway, plan.plan_hash, remains)
         num_held, num_attempts = num_held + len(held), num_attempts + restored.attempts
     for gateway in dict.fromkeys(generation.gateway for generation in old.unasked):
-        sent = [attempt for g in old.unasked if g.gateway == gateway for attempt in g.attempts]
-        restored = await ledger.restore(facts.out_id, gateway, "", Remains(attempts=sent))
+        mine = [g for g in old.unasked if g.gateway == gateway]
+        sent = [attempt for generation in mine for attempt in generation.attempts]
+        held = [_maybe_sent(generation, None, doubts) for generation in _in_doubt(mine, facts)]
+        restored = await ledger.restore(facts.out_id, gateway, "", Remains(attempts=[*sent, *held]))
         num_attempts += restored.attempts
     return Rebuilt(
         rows=sum(len(plan.rows) for plan in old.plans),
@@ -146,11 +149,16 @@ async def _refill(ledger: Ledger, facts: OutFacts, old: OldOut, doubts: _Doubts)
     )
 
 
-def _maybe_sent(generation: OldGeneration, row: PlanRow, doubts: _Doubts) -> AttemptRecord:
+def _in_doubt(generations: Sequence[OldGeneration], facts: OutFacts) -> list[OldGeneration]:
+    """Those that may have been sent after the last record of them."""
+    return [] if facts.ended else [generation for generation in generations if not generation.is_settled]
+
+
+def _maybe_sent(generation: OldGeneration, row: PlanRow | None, doubts: _Doubts) -> AttemptRecord:
     """A POST that may have been sent after the files were written, under the key it would have had."""
     num_answers = sum(attempt.kind not in (None, "incomplete") for attempt in generation.attempts)
     key = purchase_key(doubts.old_ledger_id, generation.gateway, generation.request_fingerprint, num_answers)
-    place = len(generation.attempts)
+    place = max((attempt.attempt_idx + 1 for attempt in generation.attempts), default=0)
     known: dict[str, Any] = dict.fromkeys(field.name for field in fields(AttemptRecord))
     known |= {
         "attempt_id": f"{LOST}{key[:32]}",

@@ -5,6 +5,7 @@ What a bill charged stands whatever is heard later, and a maybe undoes nothing t
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from reelsweep.tasks.gateway.outcome import Billed
@@ -56,13 +57,16 @@ def weight(trace: Trace) -> int:
     return HELD + is_definite(trace) if trace.billed == "maybe" else 0
 
 
-def is_same_sale(trace: Trace, sale: Trace, key_ttl_s: float | None) -> bool:
-    """One key, and the same job by its name or, without two names, by what the gateway says of keys."""
+def is_same_sale(trace: Trace, sale: Trace, key_ttl_s: float | None, key_sent_at: datetime) -> bool:
+    """One key, and the same job by its name or, without two names, by what the gateway says of keys.
+
+    `key_sent_at` is when the key was first sent, from when a gateway that remembers it counts.
+    """
     if trace.idempotency_key != sale.idempotency_key:
         return False
     if trace.gateway_task_id and sale.gateway_task_id and trace.gateway_task_id != sale.gateway_task_id:
         return False
     jobs = {sale.gateway_task_id, sale.completion_id} - {None}
-    apart_s = abs((sale.sent_at - trace.sent_at).total_seconds())
-    is_remembered = key_ttl_s is not None and apart_s < key_ttl_s
+    age_s = (max(sale.sent_at, trace.sent_at) - key_sent_at).total_seconds()
+    is_remembered = key_ttl_s is not None and age_s < key_ttl_s
     return is_remembered or bool({trace.gateway_task_id, trace.completion_id} & jobs)

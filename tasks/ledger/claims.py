@@ -74,7 +74,7 @@ def claim(conn: Batch, wish: Wish) -> Claim | Declined:
 
 def _claimed_before(conn: Batch, wish: Wish, traces: Sequence[Trace], known: Trace) -> Claim | Declined:
     if known.state == "intent" and may_send(conn, known.run_id, wish.uptime_s):
-        return _claim(known, traces[: known.attempt_idx])
+        return _claim(known, [trace for trace in traces if trace.attempt_idx < known.attempt_idx])
     withdraw(conn, known.attempt_id, "the lease was lost before the request began", wish.now)
     generation = _generation(conn, wish.gateway, wish.request.request_fingerprint)
     return _declined(wish, generation, "lease_lost")
@@ -189,7 +189,7 @@ def _write_intent(conn: Batch, wish: Wish, generation_id: int, traces: Sequence[
     request = wish.request
     trace = Trace(
         attempt_id=wish.attempt_id,
-        attempt_idx=len(traces),
+        attempt_idx=traces[-1].attempt_idx + 1 if traces else 0,
         run_id=request.run_id,
         idempotency_key=_key(wish, traces).value,
         body_sha256=request.body_sha256,

@@ -52,6 +52,7 @@ def restore(submit: Submit, wish: PlanWish, remains: Remains, ids: Iterator[str]
     for names in _chunks(remains.suspects):
         doubts = [(name, next(ids)) for name in names]
         num_unknown += submit(lambda conn, d=doubts: _doubt(conn, wish, d)).result()
+    submit(lambda conn: _ensure_any_run(conn, wish)).result()
     return Restored(rows=len(remains.rows), attempts=num_attempts, unknown=num_unknown)
 
 
@@ -148,6 +149,12 @@ def _ensure_run(conn: Connection, wish: PlanWish, run_id: str, out_id: str | Non
         conn.execute(insert(runs), {"run_id": run_id, **_lost_run(wish, out_id or wish.out_id, wish.now)})
 
 
+def _ensure_any_run(conn: Connection, wish: PlanWish) -> None:
+    """An OUT's gateways are those of its runs: its rows may be open at one of which no POST is told."""
+    if conn.execute(_RUN_AT, {"b_out": wish.out_id, "b_gateway": wish.gateway}).first() is None:
+        _ensure_run(conn, wish, f"restored-{wish.out_id} {wish.gateway}", wish.out_id)
+
+
 def _lost_run(wish: PlanWish, out_id: str, now: datetime) -> dict[str, Any]:
     return {
         "out_id": out_id,
@@ -194,6 +201,11 @@ def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
 _COLUMNS = tuple(field.name for field in fields(AttemptRecord) if field.name in attempts.c)
 _KNOWN = select(attempts.c.attempt_id).where(
     attempts.c.attempt_id.in_(bindparam("b_attempts", expanding=True))
+)
+_RUN_AT = (
+    select(runs.c.run_id)
+    .where(runs.c.out_id == bindparam("b_out"), runs.c.gateway == bindparam("b_gateway"))
+    .limit(1)
 )
 _GENERATION = select(generations.c.generation_id).where(
     generations.c.gateway == bindparam("b_gateway"),

@@ -27,7 +27,7 @@ from reelsweep.tasks.ledger.charges import (
 from reelsweep.tasks.ledger.entries import Entry, change, changed, read_entry
 from reelsweep.tasks.ledger.records import Answer, ManifestStatus, ResultRecord
 from reelsweep.tasks.ledger.schema import results
-from reelsweep.tasks.ledger.standing import State, Trace, is_definite, is_refunded, is_success
+from reelsweep.tasks.ledger.standing import State, Trace, is_definite, is_refunded, is_success, key_sent_at
 from sqlalchemy import Update, bindparam, select, update
 
 _FETCHED_LATER: frozenset[ManifestStatus] = frozenset({"in_progress", "failed_to_download"})
@@ -185,7 +185,8 @@ def _is_paid_already(entry: Entry, sale: Trace, key_ttl_s: float | None) -> bool
     """Whether the gateway gave the same job twice for one key: one sale, counted with the other attempt."""
     least = max(weight(sale), HELD + 1)
     payers = (trace for trace in entry.others if weight(trace) >= least)
-    return not is_charged(sale) and any(is_same_sale(trace, sale, key_ttl_s) for trace in payers)
+    since = key_sent_at(entry.traces, sale.idempotency_key)
+    return not is_charged(sale) and any(is_same_sale(trace, sale, key_ttl_s, since) for trace in payers)
 
 
 def _refund_same_sale(conn: Batch, entry: Entry, limit: int, key_ttl_s: float | None) -> None:
@@ -197,9 +198,10 @@ def _refund_same_sale(conn: Batch, entry: Entry, limit: int, key_ttl_s: float | 
     sale = entry.trace
     if not limit:
         limit, key_ttl_s = HELD + 2, None
+    since = key_sent_at(entry.traces, sale.idempotency_key)
     for trace in entry.others:
         is_held = trace.state != "intent" and HELD <= weight(trace) < limit
-        if is_held and is_same_sale(trace, sale, key_ttl_s):
+        if is_held and is_same_sale(trace, sale, key_ttl_s, since):
             rival = replace(entry, trace=trace)
             entry = change(conn, rival, {"billed": "no", **money_columns(trace, "no", None)}, keep_claim=True)
 

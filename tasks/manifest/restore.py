@@ -199,7 +199,7 @@ def _generation(
 
 def _settles(record: AttemptRecord, status: ManifestStatus) -> bool:
     if record.state in ("answered", "unknown"):
-        return True
+        return record.billed != "no"
     return status in FINAL and not (record.billed == "no" and record.retry in RETRYABLE)
 
 
@@ -264,6 +264,8 @@ def _state(row: Row, results: Sequence[ResultRecord], is_decided: bool) -> tuple
         return "unknown", "unknown"
     if kind in ("succeeded", "submitted"):
         return _state_of_results(kind, results, is_decided)
+    if row.get("state") == "unknown":
+        return "unknown", "unknown"
     if kind == "refused":
         return "settled", "refused"
     if kind == "stopped":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -60,6 +61,8 @@ HISTORIES: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
     "unknown, then made after all": (["buy", "cut"], ["made"]),
     "unknown, then bought again": (["buy", "cut"], ["again", "made"]),
     "unknown, then bought again and refused": (["buy", "cut"], ["again", "refused"]),
+    "unknown and not billed, then bought again": (["buy", "cut", "free"], ["buy"]),
+    "failed at the gateway and not billed": (["buy", "broken", "free"], []),
     "throttled, then made": (["buy", "throttled"], ["buy", "made"]),
     "not downloaded, then stored": (["buy", "not stored"], ["stored"]),
     "made": (["buy", "made"], []),
@@ -136,6 +139,8 @@ class History:
                 claim = await ledger.claim(GATEWAY, _wish(number, allow))
                 assert isinstance(claim, Claim), claim
                 self._claims[number] = claim.attempt_id
+            case "free":
+                await ledger.decide(self._claims[number], billed="no", cost_musd=None)
             case "withdrawn":
                 await ledger.withdraw(self._claims[number], "cancelled")
             case "made" | "not stored" | "stored":
@@ -160,6 +165,7 @@ _ENDS: Mapping[str, tuple[Any, Any, Any]] = {
     "cut": ("incomplete", "maybe", "unknown"),
     "refused": ("refused", "maybe", "refused"),
     "throttled": ("failed", "no", "failed"),
+    "broken": ("failed", "maybe", "unknown"),
     "wrong": ("failed", "no", "failed"),
     "empty": ("no_video", "yes", "failed"),
 }
@@ -178,7 +184,7 @@ def _wish(number: int, allow: frozenset[Any]) -> ClaimRequest:
 
 def _answer(kind: Any, billed: Any, status: Any) -> Answer:
     choices = (Choice(choice_idx=0, video_url="https://x.example.com/a.mp4"),) if kind == "succeeded" else ()
-    retry = "backoff" if (kind, billed) == ("failed", "no") else "none"
+    retry: Any = {"no": "backoff", "maybe": "resubmit_once"}[billed] if kind == "failed" else "none"
     outcome = Outcome(
         status=kind,
         retry=retry,
@@ -232,7 +238,9 @@ def moments(tmp_path_factory: pytest.TempPathFactory) -> tuple[Moment, Moment]:
     return asyncio.run(_play(tmp_path_factory.mktemp("lost")))
 
 
-def _rebuilt(out: Path, manifest: Moment | None, attempts: Moment | None) -> tuple[Rebuilt, Moment]:
+def _rebuilt(
+    out: Path, manifest: Moment | None, attempts: Moment | None, *, ended: bool = True
+) -> tuple[Rebuilt, Moment]:
     """The ledger made anew from the manifest of one moment and the attempts of another, and what it says."""
     _store(out)
     for name in ("manifest", "plan", "metadata"):
@@ -240,7 +248,7 @@ def _rebuilt(out: Path, manifest: Moment | None, attempts: Moment | None) -> tup
             copyfile(manifest.files / f"{name}.parquet", out / f"{name}.parquet")
     if attempts is not None:
         copyfile(attempts.files / "attempts.parquet", out / "attempts.parquet")
-    write_out(out, OutFacts(out_id="out", ledger_id="", table="t", gateway_kind="real", ended=True))
+    write_out(out, OutFacts(out_id="out", ledger_id="", table="t", gateway_kind="real", ended=ended))
     done = rebuild(find_out(out))
     return done, asyncio.run(_read(out))
 
@@ -294,6 +302,19 @@ def test_a_success_that_the_manifest_tells_of_stays_one(
     assert {name for name, standing in anew.standings.items() if standing.status == "success"} == made
 
 
+@pytest.mark.parametrize("attempts", [0, 1, None])
+@pytest.mark.parametrize("manifest", [0, 1, None])
+def test_after_a_crash_nothing_that_a_file_tells_of_is_to_be_bought(
+    manifest: int | None, attempts: int | None, moments: tuple[Moment, Moment], tmp_path: Path
+) -> None:
+    """What was given back may have been sent again since: also where a bill gave it back, or no row asks."""
+    files = [None if at is None else moments[at] for at in (manifest, attempts)]
+    if files == [None, None]:
+        return
+    _, anew = _rebuilt(tmp_path / "out", *files, ended=False)
+    assert {NAMES[name] for name, it in anew.standings.items() if it.next_step == "buy"} == set()
+
+
 def test_posts_of_no_row_are_kept_until_a_plan_asks(moments: tuple[Moment, Moment], tmp_path: Path) -> None:
     """They are counted, and what is published from the new ledger names them still."""
     out = tmp_path / "out"
@@ -345,6 +366,27 @@ def test_what_is_said_of_a_lost_ledger_can_be_done(
     with pytest.raises(OutError, match="knows the output folder already") as caught:
         rebuild(out, anew)
     assert "older" in caught.value.remedy
+
+
+def test_a_rebuilding_that_was_cut_off_goes_on_in_the_ledger_that_is_named(
+    moments: tuple[Moment, Moment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may hold other OUTs, so there is no other one to name; nothing is there twice."""
+    out, url = tmp_path / "out", f"sqlite:///{tmp_path / 'shared.db'}"
+    _rebuilt(out, *moments, ended=False)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("reelsweep.flows.recovery.rebuild.write_out", _cut_off)
+        rebuild(find_out(out), url)
+    with closing(Ledger.open(url)) as ledger:
+        before = asyncio.run(ledger.spend())
+    assert rebuild(find_out(out), url).attempts == 0
+    with open_out(out, url) as opened:
+        refuse_older(opened.storage, opened.ledger)
+        assert asyncio.run(opened.ledger.spend()) == before
+
+
+def _cut_off(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_a_log_that_was_left_behind_is_kept_apart(moments: tuple[Moment, Moment], tmp_path: Path) -> None:

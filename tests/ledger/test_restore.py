@@ -135,3 +135,24 @@ async def test_a_request_that_is_known_in_part_is_completed_by_the_plan_that_ask
         assert await ledger.payload(make.gateway, row.request_fingerprint) == row.payload
     kept = await ledger.kept("out", make.gateway, lambda place: told[place] if place < 3 else None)
     assert 0 in kept
+
+
+async def test_an_out_has_a_run_at_each_of_its_gateways(database: Any, make: Any) -> None:
+    """Whoever asks where something is open asks the runs: a supposed POST may be under another one's."""
+    ledger = await make.start(database.open(), rows=0)
+    for out_id in ("out", "other"):
+        for gateway in (make.gateway, "https://second.example.com"):
+            await ledger.restore(out_id, gateway, "plan", Remains(rows=[(make.row(0), True)], attempts=[]))
+        assert {run["gateway"] for run in await ledger.runs(out_id)} == {make.gateway, gateway}
+    assert len(await ledger.runs()) == 4
+
+
+async def test_a_post_comes_behind_all_that_are_known(database: Any, make: Any, lost_place: Any) -> None:
+    """No file tells of a withdrawn one, so there are fewer than their places say."""
+    lost = await make.start(lost_place.open(), rows=1)
+    await lost.withdraw((await make.buy(lost)).attempt_id, "cancelled")
+    await lost.answer((await make.buy(lost)).attempt_id, make.throttled())
+    ledger = await make.start(database.open(), rows=1)
+    await ledger.restore("out", make.gateway, "plan", await _remains(lost, []))
+    assert (await make.buy(ledger)).attempt_idx == 2
+    assert [it.attempt_idx for it in await ledger.attempts_of(make.gateway, "f0")] == [1, 2]

@@ -71,3 +71,21 @@ async def test_without_a_word_on_keys_two_posts_are_two_sales(database: Any, mak
     for post in await _two_posts(ledger, make):
         await ledger.answer(post.attempt_id, getattr(make, end)())
     assert (await ledger.spend()).settled_musd == 160
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["second-third", "third-second"])
+async def test_a_gateway_counts_from_the_first_post_under_a_key(
+    database: Any, make: Any, order: tuple[int, int]
+) -> None:
+    """The third was sent when the key was forgotten: it is a sale of its own, near the second as it is."""
+    ledger = await make.start(database.open())
+    await _two_posts(ledger, make)
+    posts: list[Any] = []
+    for _ in range(2):
+        await ledger.cut("run")
+        database.clock.pass_time(40)
+        posts.append(await make.buy(ledger, key_ttl_s=60, allow=_DOUBT, max_purchases=9))
+    assert posts[0].idempotency_key == posts[1].idempotency_key
+    for number in order:
+        await ledger.answer(posts[number].attempt_id, replace(make.success(), key_ttl_s=60))
+    assert (await ledger.spend()).settled_musd == 160
