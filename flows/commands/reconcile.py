@@ -114,10 +114,11 @@ def _by_bill(out: str, ledger: str | None, path: Path, named: Mapping[Meaning, s
         _publish(opened)
         left = _left(opened)
     document = {**as_document(settled), **asdict(left)}
+    asked = "bill" if settled.joined.undecided else "whole bill"
     if as_json:
         print_json(document)
     else:
-        _tell([*as_lines(document), f"{left.unknown} rows unknown", next_line(out, left, "bill")])
+        _tell([*as_lines(document), f"{left.unknown} rows unknown", next_line(out, left, asked)])
     return 1 if left.unknown else 0
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from pydantic import ValidationError
 from reelsweep.prompts.errors import UsageError
 from reelsweep.tasks.sandbox.script import Script
 from reelsweep.tasks.sandbox.server import serve
@@ -34,10 +35,22 @@ def sandbox(
     key
         Demand this key as Bearer token.
     """
-    try:
-        behaviour = Script() if script is None else Script.model_validate_json(script.read_text())
-    except (OSError, ValueError) as error:
-        raise UsageError(f"--script: {error}", "See `README.md` of the sandbox for the format.") from error
+    behaviour = Script() if script is None else _read_script(script)
     sys.stderr.write(f"sandbox on http://127.0.0.1:{port}/v1 (Ctrl-C ends it)\n")
     serve(port=port, script=behaviour, key=key, bill=bill)
     return 0
+
+
+def _read_script(path: Path) -> Script:
+    try:
+        return Script.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        reason = "; ".join(f"{_place(each['loc'])}: {each['msg']}" for each in error.errors())
+    except OSError as error:
+        reason = error.strerror or str(error)
+    remedy = """Write JSON such as {"duration_s": 2, "rates": [{"fault": "cut", "rate": 0.1}]}."""
+    raise UsageError(f"--script {path}: {reason}.", remedy)
+
+
+def _place(keys: tuple[str | int, ...]) -> str:
+    return ".".join(map(str, keys)) or "the file"

@@ -55,6 +55,17 @@ class Tracker:
         if (stop := self._too_many_failures(LEAST_ENDED)) is not None:
             self.run.context.stop(stop)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether every row has ended."""
+        return self.ends.total() >= self.num_todo and not self.run.context.flights
+
+    async def look(self) -> None:
+        """Ask the ledger for its money, where a price is known."""
+        if self.run.prepared.price is not None:
+            with suppress(TroubleError):  # whoever needs the ledger says so
+                self.spend = await self.run.context.ledger.spend()
+
     def verdict(self) -> Stop | None:
         """What the counts say against the run: money that was missing, too many failures."""
         if skipped := self.ends["skipped_budget"]:
@@ -107,16 +118,19 @@ async def watch(tracker: Tracker, manifesting: Manifesting, board: Board) -> Asy
         watching.cancel()
         with suppress(asyncio.CancelledError):
             await watching
+        await tracker.look()
         DISPLAY.get().update(tracker.progress())
 
 
 async def _watch(tracker: Tracker, manifesting: Manifesting, board: Board) -> None:
     display, look_at = DISPLAY.get(), 0.0
     while True:
-        if tracker.run.prepared.price is not None and time.monotonic() >= look_at:
-            with suppress(TroubleError):  # whoever needs the ledger says so
-                tracker.spend = await tracker.run.context.ledger.spend()
+        was_over = tracker.is_over
+        if was_over or time.monotonic() >= look_at:
+            await tracker.look()
             look_at = time.monotonic() + SPEND_S
+        if tracker.is_over and not was_over:
+            continue  # the last line is shown once: with the money of the last row
         progress = tracker.progress()
         display.update(progress)
         await board.update(progress)

@@ -129,22 +129,33 @@ def _best(
 ) -> AttemptRecord:
     """The attempt that an id of its own names; of those that share a key the paid one, then the oldest.
 
+    POSTs that were given one job are one sale, which is counted with one of them: the charge goes there.
     A second charge goes to the next of them, money given back to one that was charged.
     """
     votes = Counter(attempt.attempt_id for _, attempt in named)
+    sales = Counter[tuple[str, ...]]()
+    for _, attempt in named:
+        sales[_sale(attempt)] = max(sales[_sale(attempt)], votes[attempt.attempt_id])
     order = {"yes": 0, "maybe": 1, None: 2, "no": 3}
     gives_back = _gives_back(line)
 
-    def rank(attempt: AttemptRecord) -> tuple[int, bool, int, str]:
+    def rank(attempt: AttemptRecord) -> tuple[int, bool, int, int, str]:
         has_lines = attempt.attempt_id in taken
         return (
-            -votes[attempt.attempt_id],
+            -sales[_sale(attempt)],
             has_lines != gives_back,
             order[attempt.billed],
+            -votes[attempt.attempt_id],
             attempt.attempt_id,
         )
 
     return min((attempt for _, attempt in named), key=rank)
+
+
+def _sale(attempt: AttemptRecord) -> tuple[str, ...]:
+    """The same for POSTs under one key that the gateway gave one job."""
+    job = attempt.gateway_task_id or attempt.completion_id
+    return (attempt.idempotency_key, job) if job else (attempt.attempt_id,)
 
 
 def _may_decide(attempt: AttemptRecord) -> bool:

@@ -11,7 +11,8 @@ from typing import Literal
 
 from reelsweep.tasks.ledger.ledger import Ledger
 
-Asked = Literal["gateways", "bill", "files"]
+Asked = Literal["gateways", "bill", "whole bill", "files"]
+"""What was asked; a whole bill has decided every attempt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,10 +44,10 @@ def next_line(out: str, left: Left, asked: Asked) -> str:
     """What to do next, as one line."""
     if left.waiting or (left.unknown and asked == "files"):
         return f"next: reelsweep reconcile {out}{' again, later' if asked == 'gateways' else ''}"
+    again = "`reelsweep run` with --on-unknown resubmit buys them again"
+    if left.unknown and asked == "whole bill":
+        return f"next: reelsweep reconcile {out} asks the gateway for what it made; {again}"
     if left.unknown:
         bill = "a later bill" if asked == "bill" else "the provider's bill"
-        return (
-            f"next: {bill} may decide (reelsweep reconcile {out} --bill FILE);"
-            " `reelsweep run` with --on-unknown resubmit buys them again"
-        )
+        return f"next: {bill} may decide (reelsweep reconcile {out} --bill FILE); {again}"
     return "next: nothing is open; `reelsweep run` goes on with what is not made yet"

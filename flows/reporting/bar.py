@@ -77,7 +77,7 @@ class BarDisplay:
         for name, value in describe_summary(summary):
             grid.add_row(name, Text(escape_terminal(value), style="bold red" if name == "stopped" else ""))
         self._console.print(Group(Text(""), grid))
-        for remedy in list_remedies(summary.counts):
+        for remedy in list_remedies(summary):
             self._console.print(Text(escape_terminal(remedy), style="yellow"), soft_wrap=True)
 
 

@@ -80,7 +80,7 @@ class LineDisplay:
         with self._lock:
             for name, value in describe_summary(summary):
                 self._write(f"{name}: {value}")
-            for remedy in list_remedies(summary.counts):
+            for remedy in list_remedies(summary):
                 self._write(remedy)
 
     def _write(self, text: str) -> None:
@@ -112,9 +112,7 @@ class JsonDisplay:
     def summary(self, summary: RunSummary) -> None:
         """The summary's fields, and the remedies."""
         with self._lock:
-            self._write(
-                "summary", {**summary.model_dump(mode="json"), "remedies": list_remedies(summary.counts)}
-            )
+            self._write("summary", {**summary.model_dump(mode="json"), "remedies": list_remedies(summary)})
 
     def _write(self, event: str, facts: Mapping[str, Any]) -> None:
         document = {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event, **facts}

@@ -29,5 +29,5 @@ class RunLog(SilentDisplay):
         """A line each for counts, cost, places and remedies."""
         for name, value in describe_summary(summary):
             self.note(f"{name}: {value}")
-        for remedy in list_remedies(summary.counts):
+        for remedy in list_remedies(summary):
             self.note(remedy)

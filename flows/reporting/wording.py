@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -12,15 +13,15 @@ if TYPE_CHECKING:
     from reelsweep.flows.summary import RunSummary
 
 REMEDIES: Mapping[str, str] = {
-    "unknown": "what became of them is not known, so they count as paid; `reelsweep reconcile` asks, or reads"
-    " the provider's bill, and `--on-unknown resubmit` buys again",
+    "unknown": "what became of them is not known, so they count as paid; `reelsweep reconcile OUT` asks, or"
+    " reads the provider's bill, and `--on-unknown resubmit` buys again",
     "failed": "the same command again sends what was not billed, with `--retry-failed` also what was",
     "failed_to_download": "they are paid for; the same command again downloads them",
     "invalid_output": "they are paid for; `--retry-failed` buys them again",
     "planned": "they were not sent; the same command again continues",
     "cancelled": "they were not sent; the same command again continues",
 }
-"""What to do about rows that ended so."""
+"""What to do about rows that ended so; OUT stands for the folder."""
 
 
 MOST_PROMPTS = 4
@@ -131,6 +132,8 @@ def describe_strata(summary: RunSummary) -> str:
     return ", ".join(f"{rows} {name}" for rows, name in counts[:MOST_STRATA]) + more
 
 
-def list_remedies(counts: Mapping[str, int]) -> list[str]:
+def list_remedies(summary: RunSummary) -> list[str]:
     """One line per status that somebody can do something about."""
-    return [f"{counts[status]} {status}: {text}" for status, text in REMEDIES.items() if counts.get(status)]
+    out, counts = shlex.quote(summary.out), summary.counts
+    found = ((status, text.replace("OUT", out)) for status, text in REMEDIES.items() if counts.get(status))
+    return [f"{counts[status]} {status}: {text}" for status, text in found]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from reelsweep.flows.execution import progress
+from reelsweep.flows.execution.progress import DISPLAY
+from reelsweep.flows.reporting.lines import LineDisplay
 from reelsweep.prompts.errors import SettingsError
 from reelsweep.tasks.sandbox.server import SandboxServer
 
@@ -40,6 +44,20 @@ async def test_a_daily_budget_caps_the_day(make: Callable[..., Any]) -> None:
     """`0.25/day` holds two clips of 0.10 today."""
     summary = await make(ROWS, price="0.10", budget="0.25/day")
     assert (summary.posts, summary.exit_code) == (2, 3)
+
+
+async def test_the_last_line_of_progress_has_all_the_money(
+    make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that ends between two looks at the ledger still says at its end what the summary says."""
+    monkeypatch.setattr(progress, "SPEND_S", 3600)
+    said = io.StringIO()
+    token = DISPLAY.set(LineDisplay(said))  # type: ignore[arg-type]
+    summary = await make(ROWS, price="0.10", budget="5")
+    DISPLAY.reset(token)
+    ends = [line for line in said.getvalue().splitlines() if line.startswith("12 of 12: ")]
+    assert [line.rpartition("; ")[2] for line in ends] == ["$1.20 spent"]
+    assert summary.cost_usd == pytest.approx(1.2)
 
 
 async def test_refunds_make_room(make: Callable[..., Any], sandbox: SandboxServer) -> None:

@@ -123,6 +123,17 @@ def test_money_given_back_goes_to_the_attempt_that_was_charged(order: tuple[int,
     assert [a.attempt_id for a in joined.undecided] == ["b"]
 
 
+def test_one_job_given_twice_is_charged_where_it_is_counted() -> None:
+    """The lost POST's own request id is in the bill, its money is settled with the POST that got the clip."""
+    job = {"idempotency_key": "k", "completion_id": "job"}
+    lost = attempt("a", request_id="r1", billed="no", reserved_musd=0, **job)
+    sold = attempt("b", request_id="r2", state="settled", billed="yes", cost_musd=100_000, **job)
+    joined = join([line("k", "r1", "job")], [lost, sold])
+    assert [match.attempt.attempt_id for match in joined.matches] == ["b"]
+    assert (joined.differing, joined.only_here, joined.decisions) == ((), (), ())
+    assert count_costs(joined, [lost, sold], []).total_musd == 100_000
+
+
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_a_charge_with_an_id_of_its_own_is_no_second_charge_of_another(order: tuple[int, int]) -> None:
     """A repetition whose request id is known takes its own line, the lost first POST the other one."""

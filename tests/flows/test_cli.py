@@ -7,9 +7,13 @@ import subprocess
 import sys
 from importlib import import_module
 from inspect import getdoc
+from pathlib import Path
 
 import pytest
 from reelsweep.flows.cli import COMMANDS
+from reelsweep.flows.commands.sandbox import sandbox
+from reelsweep.prompts.errors import UsageError
+from reelsweep.tasks.sandbox.script import Script
 
 PLACES = {
     "run": "runs/sandbox/TABLE.",
@@ -43,3 +47,20 @@ def test_the_list_of_commands_says_what_each_does() -> None:
 def test_the_help_shows_what_a_path_is_made_of(name: str) -> None:
     """No part of a path is lost as if it were markup."""
     assert PLACES[name] in help_of(name, "--help")
+
+
+@pytest.mark.parametrize(
+    "text", ['{"rates": [{"name": "cut", "rate": 0.1}]}', "not JSON", None], ids=["fields", "JSON", "missing"]
+)
+def test_a_mistake_in_a_sandbox_script_is_one_line_whose_remedy_works(
+    tmp_path: Path, text: str | None
+) -> None:
+    """It names file and fields; the example in it is a script that the sandbox takes."""
+    path = tmp_path / "script.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        sandbox(script=path)
+    assert "\n" not in caught.value.message
+    assert str(path) in caught.value.message
+    assert Script.model_validate_json(caught.value.remedy.removeprefix("Write JSON such as ").rstrip("."))

@@ -126,7 +126,7 @@ def test_json_lines_are_objects_with_a_time_and_an_event() -> None:
     assert documents[0]["waiting"] == "cool-down 12 s"
     assert documents[1]["level"] == "warning"
     assert documents[2]["counts"] == SUMMARY.counts
-    assert documents[2]["remedies"] == list_remedies(SUMMARY.counts)
+    assert documents[2]["remedies"] == list_remedies(SUMMARY)
     assert all(document["at"].endswith("+00:00") for document in documents)
 
 
@@ -164,7 +164,7 @@ def test_the_summary_names_places_and_remedies() -> None:
     text = stream.getvalue()
     for part in ("7 success", "11 POSTs in 3 min 20 s", "$8.80", SUMMARY.manifest, "runs/table/index.html"):
         assert part in text
-    assert "`reelsweep reconcile` asks" in text
+    assert "`reelsweep reconcile runs/table` asks" in text
     assert "--on-unknown resubmit" in text
     assert "failed" not in text
 
@@ -239,3 +239,9 @@ def test_small_money_is_not_shown_as_nothing(amount: float, words: str) -> None:
 def test_without_a_price_no_money_is_spoken_of() -> None:
     """Where no price is known the line has no dollar sign."""
     assert "$" not in describe_line(replace(HALF, spent_usd=None, reserved_usd=None))
+
+
+def test_a_remedy_names_the_folder_as_a_shell_takes_it() -> None:
+    """The command in it runs as it stands, also where the folder's name has a space."""
+    (remedy,) = list_remedies(SUMMARY.model_copy(update={"out": "runs/my cats"}))
+    assert "`reelsweep reconcile 'runs/my cats'`" in remedy

@@ -19,6 +19,14 @@ def test_every_end_names_one_next_step() -> None:
         assert not left.is_open or "runs/cats" in line
 
 
+def test_no_later_bill_is_awaited_where_this_one_has_decided_all() -> None:
+    """Every attempt is settled and the clip is not here: only the gateway, or another purchase, brings it."""
+    line = next_line("o", Left(unknown=1, waiting=0), "whole bill")
+    assert "bill" not in line
+    assert line.startswith("next: reelsweep reconcile o asks the gateway")
+    assert "--on-unknown resubmit" in line
+
+
 def test_what_waits_comes_before_what_only_a_bill_decides() -> None:
     """A clip that is paid for and not here may be lost by waiting."""
     assert (
