@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 from reelsweep.flows.access import NamedGateway, key_of, named_gateway
 from reelsweep.flows.options import RunOptions
-from reelsweep.flows.out.places import demand_ledger, find_out, nothing_sent
+from reelsweep.flows.out.places import demand_ledger, find_out, ledger_elsewhere, nothing_sent
 from reelsweep.flows.trust import remember
 from reelsweep.prompts.errors import OutError, SettingsError
 from reelsweep.prompts.given import GivenPlan
@@ -170,6 +170,8 @@ def check_out(out: Path | Out, facts: OutFacts | None, *, is_sandbox: bool, ledg
         kind = "sandbox" if facts.gateway_kind == "sandbox" else "real"
         raise OutError(f"{out} holds {kind} results; an OUT never holds both.", "Choose another --out.")
     is_lost = ledger is None and not as_out(out).has("ledger.db")
+    if is_lost and facts.ledger == "named":
+        raise ledger_elsewhere(as_out(out))
     if is_lost and (published := _published(out)) is not None:
         raise OutError(
             f"{out} has {published} but no ledger: running on could pay twice.",

@@ -22,6 +22,7 @@ from reelsweep.flows.planning.seeds import seed_honoured
 from reelsweep.flows.recovery.asked import Access, first_asked, open_elsewhere, others_asked
 from reelsweep.flows.recovery.bill import Meaning, parse_mapping
 from reelsweep.flows.recovery.left import Left, left_at, next_line
+from reelsweep.flows.recovery.rebuild import Rebuilt
 from reelsweep.flows.recovery.rebuild import rebuild as rebuild_ledger
 from reelsweep.flows.recovery.reconcile import Reconciled, reconcile_out
 from reelsweep.flows.recovery.settling import as_document, as_lines, read_joined, settle
@@ -135,8 +136,19 @@ def _rebuild(out: str, ledger: str | None, price: Price | None, *, as_json: bool
             f"{done.num_held} of them for want of a record; {done.num_unasked} requests were sent for no row"
         )
         rest = f"of the manifest; {done.num_broken} clips are gone or changed"
-        _tell([f"a new ledger with {counted} {held} {rest}", next_line(out, left, "files")])
+        _tell(
+            [f"a new ledger with {counted} {held} {rest}", *_about_money(done), next_line(out, left, "files")]
+        )
     return 1 if left.unknown else 0
+
+
+def _about_money(done: Rebuilt) -> list[str]:
+    if done.is_reserved or not done.num_held:
+        return []
+    return [
+        "no price is known, so a budget does not count them: to reserve them, move ledger.db away again and"
+        " rebuild with --price"
+    ]
 
 
 def _left(opened: OpenOut) -> Left:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from reelsweep.flows.out.places import demand_ledger, find_out, if_lost
+from reelsweep.flows.out.places import demand_ledger, find_out, if_lost, ledger_elsewhere
 from reelsweep.prompts.errors import OutError
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.manifest.outfile import OutFacts, read_out
@@ -38,6 +38,8 @@ def open_out(out: str | Path, ledger: str | None = None) -> Generator[OpenOut]:
     demand_ledger(storage, ledger)
     url = ledger or f"sqlite:///{storage.desk / 'ledger.db'}"
     if ledger is None and not storage.has("ledger.db"):
+        if facts.ledger == "named":
+            raise ledger_elsewhere(storage)
         raise OutError(
             f"{out} has no ledger.db.",
             f"Give --ledger, or make it anew: reelsweep reconcile {out} --rebuild.",

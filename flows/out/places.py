@@ -46,6 +46,21 @@ def demand_ledger(out: Out, ledger: str | None) -> None:
         )
 
 
+def ledger_place(out: Out, ledger: str | None) -> Literal["own", "named"]:
+    """Whether OUT's ledger is the one in it, or lies elsewhere."""
+    own = f"sqlite:///{out.desk / 'ledger.db'}"
+    return "own" if ledger in (None, own) else "named"
+
+
+def ledger_elsewhere(out: Out) -> OutError:
+    """The refusal of an OUT whose ledger lies elsewhere, where none is named."""
+    return OutError(
+        f"{out} has its ledger elsewhere, where --ledger named it: with another one it could pay twice.",
+        f"Give the same --ledger. If that is lost: reelsweep reconcile {out} --rebuild --ledger URL, where"
+        " URL is a new file or an empty database; go on with it.",
+    )
+
+
 def if_lost(out: Out, ledger: Ledger) -> str:
     """What to do where the ledger of an OUT is not to be had, and this one stands in its place."""
     return ledger.if_lost(str(out))

@@ -9,7 +9,7 @@ import asyncio
 import uuid
 from itertools import islice
 
-from reelsweep.flows.out.places import if_lost, nothing_sent, only_writer
+from reelsweep.flows.out.places import if_lost, ledger_place, nothing_sent, only_writer
 from reelsweep.flows.prepare import Prepared, check_out
 from reelsweep.prompts.errors import OutError, SettingsError
 from reelsweep.tasks.ledger.ledger import Ledger
@@ -38,6 +38,7 @@ def _give_facts(prepared: Prepared, ledger: Ledger) -> OutFacts:
         table=prepared.plan.table.name,
         gateway_kind="sandbox" if prepared.is_sandbox else "real",
         checks=checks,
+        ledger=ledger_place(prepared.storage, prepared.options.ledger),
     )
     if read_out(prepared.storage) is None and create_out(prepared.storage, fresh):
         return fresh
@@ -49,7 +50,7 @@ def _give_facts(prepared: Prepared, ledger: Ledger) -> OutFacts:
             f"Give the ledger it was made with, or choose another --out. {if_lost(prepared.storage, ledger)}",
         )
     refuse_older(prepared.storage, ledger)
-    kept = {} if prepared.extends else {"checks": checks}
+    kept = {"ledger": fresh.ledger} if prepared.extends else {"ledger": fresh.ledger, "checks": checks}
     facts = facts.model_copy(update={"table": prepared.plan.table.name, "ended": False, **kept})
     write_out(prepared.storage, facts)
     return facts

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from reelsweep.flows.out.places import demand_ledger
+from reelsweep.flows.out.places import demand_ledger, ledger_elsewhere, ledger_place
 from reelsweep.flows.out.planned import key_of, spec_of
 from reelsweep.prompts.errors import OutError
 from reelsweep.prompts.pricing import Price
@@ -42,6 +42,8 @@ class Rebuilt:
     attempts: int
     num_held: int
     """Rows that are `unknown` because a run was at work when the ledger was lost."""
+    is_reserved: bool
+    """Whether what may have been sent counts against a budget; not where no price is known."""
     num_unasked: int
     """Requests that were sent and that no line of the manifest asks for."""
     num_broken: int
@@ -64,6 +66,8 @@ def rebuild(storage: Out, ledger_url: str | None = None, price: Price | None = N
             f"{storage} has a ledger.",
             "If it is damaged, move ledger.db away, with ledger.db-wal and ledger.db-shm; else just run.",
         )
+    if ledger_url is None and facts.ledger == "named":
+        raise ledger_elsewhere(storage)
     storage.begin()
     storage.bring(PARQUET)
     old_ledger_id = kept_facts(storage.desk).get("ledger_id", facts.ledger_id)
@@ -71,10 +75,10 @@ def rebuild(storage: Out, ledger_url: str | None = None, price: Price | None = N
     old = read_old_out(storage, key_of, Amending(ledger_id=old_ledger_id, now=now))
     doubts = _Doubts(old_ledger_id=old_ledger_id, now=now, price=price, dearest=_dearest_musd(old))
     if ledger_url is not None:
-        return _fill(ledger_url, storage, facts, old, doubts)
+        return _fill(ledger_url, storage, facts, old, doubts, ledger_place(storage, ledger_url))
     beside = path.with_name("ledger.db.rebuilding")
     _clear(beside)
-    done = _fill(f"sqlite:///{beside.absolute()}", storage, facts, old, doubts)
+    done = _fill(f"sqlite:///{beside.absolute()}", storage, facts, old, doubts, "own")
     _move_remains(path)
     beside.replace(path)
     _clear(beside)
@@ -105,11 +109,13 @@ def _dearest_musd(old: OldOut) -> int | None:
     return max((amount for amount in amounts if amount is not None), default=None)
 
 
-def _fill(url: str, storage: Out, facts: OutFacts, old: OldOut, doubts: _Doubts) -> Rebuilt:
+def _fill(
+    url: str, storage: Out, facts: OutFacts, old: OldOut, doubts: _Doubts, where: Literal["own", "named"]
+) -> Rebuilt:
     ledger = Ledger.open(url)
     try:
         done = asyncio.run(_refill(ledger, facts, old, doubts))
-        write_out(storage, facts.model_copy(update={"ledger_id": ledger.ledger_id}))
+        write_out(storage, facts.model_copy(update={"ledger_id": ledger.ledger_id, "ledger": where}))
     finally:
         ledger.close()
     return done
@@ -144,6 +150,7 @@ async def _refill(ledger: Ledger, facts: OutFacts, old: OldOut, doubts: _Doubts)
         rows=sum(len(plan.rows) for plan in old.plans),
         attempts=num_attempts,
         num_held=num_held,
+        is_reserved=doubts.price is not None or doubts.dearest is not None,
         num_unasked=len(old.unasked),
         num_broken=old.num_broken,
     )

@@ -34,6 +34,8 @@ class OutFacts(BaseModel):
     """An OUT holds results of the sandbox or of real gateways, never of both."""
     checks: str = "default"
     """The content checks of the latest run, as `--checks` takes them."""
+    ledger: Literal["own", "named"] = "own"
+    """Whether its ledger lies in it, or where `--ledger` names it; the URL may hold a password."""
     ended: bool = False
     """Whether the last run ended by itself; False while one is going on and after a crash."""
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -198,9 +199,13 @@ async def test_a_ledger_from_before_buys_nothing_again(
     """A copy that does not know what the manifest knows is refused by all who would go on with it."""
     out, table = tmp_path / "out", pd.DataFrame({"prompt": ["one", "two"], "seed": [1, 2]})
     await make(table, max_posts=1)
-    copy = (out / "ledger.db").read_bytes()
+    copy = tmp_path / "copy.db"
+    with closing(sqlite3.connect(out / "ledger.db")) as ledger, closing(sqlite3.connect(copy)) as target:
+        ledger.backup(target)
     await make(table)
-    (out / "ledger.db").write_bytes(copy)
+    for left in out.glob("ledger.db*"):
+        left.unlink()
+    copy.rename(out / "ledger.db")
     before, manifest = len(sandbox.bill()), (out / "manifest.parquet").read_bytes()
     for goes_on in (make(table), reconcile(out), reconcile(out, bill="bill.csv")):
         with pytest.raises(OutError, match=r"older than its manifest.*move ledger.db away"):
@@ -210,6 +215,42 @@ async def test_a_ledger_from_before_buys_nothing_again(
     assert await reconcile(out, rebuild=True) == 0
     again = await make(table)
     assert (again.posts, again.counts) == (0, {"success": 2})
+
+
+async def test_an_out_with_its_ledger_elsewhere_gets_no_second_one(
+    make: Callable[..., Any], sandbox: SandboxServer, tmp_path: Path
+) -> None:
+    """All who are not told where it is refuse, and say how to go on; another file is made its ledger."""
+    out, table = tmp_path / "out", pd.DataFrame({"prompt": ["one", "two"], "seed": [1, 2]})
+    here, anew = (f"sqlite:///{tmp_path / name}.db" for name in ("here", "anew"))
+    await make(table, max_posts=1, ledger=here)
+    before = len(sandbox.bill())
+
+    async def look() -> None:
+        await asyncio.to_thread(show, str(out), "one")
+
+    for goes_on in (make(table), look(), reconcile(out), reconcile(out, rebuild=True)):
+        with pytest.raises(OutError, match=r"its ledger elsewhere.*Give the same --ledger\."):
+            await goes_on
+    assert not (out / "ledger.db").exists()
+    assert await reconcile(out, rebuild=True, ledger=anew) == 0
+    last = await make(table, ledger=anew)
+    assert (last.posts, last.counts, len(sandbox.bill())) == (1, {"success": 2}, before + 1)
+
+
+async def test_a_rebuilding_says_where_nothing_is_reserved(
+    make: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No price was ever known, and a row may have been sent: a budget would not count it."""
+    out, table = tmp_path / "out", pd.DataFrame({"prompt": ["one", "two"], "seed": [1, 2]})
+    await make(table, max_posts=1)
+    facts = read_out(out)
+    assert facts is not None
+    write_out(out, facts.model_copy(update={"ended": False}))
+    for price, says_so in ((None, True), ("0.10", False)):
+        (out / "ledger.db").unlink()
+        assert await reconcile(out, rebuild=True, price=price) == 1
+        assert ("rebuild with --price" in capsys.readouterr().out) == says_so
 
 
 async def test_a_ledger_that_lacks_an_older_post_buys_nothing_again(

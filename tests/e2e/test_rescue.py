@@ -47,6 +47,12 @@ class Links:
         return self.respond(b"expired", status=403, content_type="text/plain")
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is done beside a run may take as long as a busy machine needs."""
+    monkeypatch.setattr("reelsweep.flows.recovery.reconcile.END_S", 60.0)
+
+
 @pytest.fixture
 def links(own_gateway: Any, respond: Callable[..., bytes], clip: bytes) -> Links:
     """The gateway of the test's own, whose links are dead."""

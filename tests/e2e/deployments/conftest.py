@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import shlex
 import shutil
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,8 +72,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     (root / "flows").symlink_to(project / "flows")
     shutil.copytree(project / "deployments", root / "deployments")
     blocks = dict(FENCE.findall((project / "deployments" / "README.md").read_text()))
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     url = f"http://127.0.0.1:{port}/api"
     environment = {**os.environ, **QUICK, "PREFECT_HOME": str(home), "PREFECT_API_URL": url}
     environment["PREFECT_SERVER_API_PORT"] = str(port)
@@ -93,6 +93,14 @@ def worker(site: Site) -> Iterator[psutil.Process]:
         site.run(*shlex.split(command))
     with started(last, site.environment, site.checkout) as process:
         yield psutil.Process(process.pid)
+
+
+def free_port() -> int:
+    """A port below those that the system gives out by itself: nobody takes it before the server does."""
+    for port in random.sample(range(20_000, 30_000), 100):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("no port is free")
 
 
 @contextmanager
