@@ -131,14 +131,12 @@ def _rebuild(out: str, ledger: str | None, price: Price | None, *, as_json: bool
     if as_json:
         print_json({**asdict(done), **asdict(left)})
     else:
-        counted = f"{done.rows} rows and {done.attempts} attempts; {left.unknown} rows unknown,"
-        held = (
-            f"{done.num_held} of them for want of a record; {done.num_unasked} requests were sent for no row"
+        made = (
+            f"a new ledger with {done.rows} rows and {done.attempts} attempts; {left.unknown} rows unknown,"
+            f" {done.num_held} of them for want of a record; {done.num_unasked} requests were sent for no row"
+            f" of the manifest; {done.num_broken} clips are gone or changed"
         )
-        rest = f"of the manifest; {done.num_broken} clips are gone or changed"
-        _tell(
-            [f"a new ledger with {counted} {held} {rest}", *_about_money(done), next_line(out, left, "files")]
-        )
+        _tell([made, *_about_money(done), next_line(out, left, "files")])
     return 1 if left.unknown else 0
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from reelsweep.flows.out.places import demand_ledger, find_out, if_lost, ledger_elsewhere
+from reelsweep.flows.out.places import demand_ledger, find_out, ledger_elsewhere
 from reelsweep.prompts.errors import OutError
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.manifest.outfile import OutFacts, read_out
@@ -50,7 +50,7 @@ def open_out(out: str | Path, ledger: str | None = None) -> Generator[OpenOut]:
         if opened.ledger_id != facts.ledger_id:
             raise OutError(
                 f"{out} belongs to another ledger.",
-                f"Give the ledger it was made with. {if_lost(storage, opened)}",
+                f"Give the ledger it was made with. {opened.if_lost(str(storage))}",
             )
         yield OpenOut(storage, facts, opened)
     finally:

@@ -61,11 +61,6 @@ def ledger_elsewhere(out: Out) -> OutError:
     )
 
 
-def if_lost(out: Out, ledger: Ledger) -> str:
-    """What to do where the ledger of an OUT is not to be had, and this one stands in its place."""
-    return ledger.if_lost(str(out))
-
-
 @contextmanager
 def nothing_sent(out: Out) -> Generator[None]:
     """In the block nothing has been bought yet: a bucket that fails is an address or access to put right."""

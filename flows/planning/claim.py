@@ -9,7 +9,7 @@ import asyncio
 import uuid
 from itertools import islice
 
-from reelsweep.flows.out.places import if_lost, ledger_place, nothing_sent, only_writer
+from reelsweep.flows.out.places import ledger_place, nothing_sent, only_writer
 from reelsweep.flows.prepare import Prepared, check_out
 from reelsweep.prompts.errors import OutError, SettingsError
 from reelsweep.tasks.ledger.ledger import Ledger
@@ -47,7 +47,8 @@ def _give_facts(prepared: Prepared, ledger: Ledger) -> OutFacts:
     if facts.ledger_id != ledger.ledger_id:
         raise SettingsError(
             f"{prepared.storage} belongs to another ledger than {prepared.ledger_url}.",
-            f"Give the ledger it was made with, or choose another --out. {if_lost(prepared.storage, ledger)}",
+            "Give the ledger it was made with, or choose another --out."
+            f" {ledger.if_lost(str(prepared.storage))}",
         )
     refuse_older(prepared.storage, ledger)
     kept = {"ledger": fresh.ledger} if prepared.extends else {"ledger": fresh.ledger, "checks": checks}
@@ -64,7 +65,7 @@ def refuse_older(out: Out, ledger: Ledger) -> None:
     if asyncio.run(ledger.lacks_any(published_attempts(str(out)))):
         raise OutError(
             f"The ledger of {out} is older than its manifest: running on could pay twice.",
-            f"Restore the newest ledger. {if_lost(out, ledger)}",
+            f"Restore the newest ledger. {ledger.if_lost(str(out))}",
         )
 
 

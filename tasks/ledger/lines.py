@@ -1,4 +1,4 @@
-"""The lines and the POSTs of an OUT, streamed from one state of the ledger, a thousand at a time."""
+"""The lines and the POSTs of an OUT, streamed from one state of the ledger, a page at a time."""
 
 from __future__ import annotations
 

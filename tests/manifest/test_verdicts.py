@@ -60,7 +60,7 @@ def test_checks_that_are_switched_off_reject_nothing() -> None:
 
 
 def test_clips_are_compared_across_pieces() -> None:
-    """Rows are judged a thousand at a time; the first and the last are compared all the same."""
+    """Rows are judged some hundred at a time; the first and the last are compared all the same."""
     told = judged([row(0, 0), *(row(n, None) for n in range(1, MAX_ROWS + 5)), row(MAX_ROWS + 5, 0)])
     assert told[-1]["near_duplicate_of"] == f"{0:064x}"
 
