@@ -270,5 +270,6 @@ def _summary(
         stopped=None if stop is None else str(stop),
         stop_reason=None if stop is None else stop.reason,
         strata=by_model(strata),
+        reconcile=run.prepared.reconcile,
         changes=run.changes,
     )

@@ -7,7 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from reelsweep.flows.out.places import demand_ledger, find_out, ledger_elsewhere
+from reelsweep.flows.out.places import (
+    about_out,
+    demand_ledger,
+    find_out,
+    ledger_elsewhere,
+    reconcile_with,
+)
 from reelsweep.prompts.errors import OutError
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.manifest.outfile import OutFacts, read_out
@@ -42,17 +48,18 @@ def open_out(out: str | Path, ledger: str | None = None) -> Generator[OpenOut]:
             raise ledger_elsewhere(storage)
         raise OutError(
             f"{out} has no ledger.db.",
-            f"Give --ledger, or make it anew: reelsweep reconcile {out} --rebuild.",
+            f"Give --ledger, or make it anew: `{reconcile_with(str(out), None, '--rebuild')}`.",
         )
-    opened = Ledger.open(url)
-    try:
-        storage.begin()  # a bucket's desk may be new on this machine
-        if opened.ledger_id != facts.ledger_id:
-            raise OutError(
-                f"{out} belongs to another ledger.",
-                f"Give the ledger it was made with. {opened.if_lost(str(storage))}",
-            )
-        yield OpenOut(storage, facts, opened)
-    finally:
-        opened.close()
-        storage.close()
+    with about_out(storage, url):
+        opened = Ledger.open(url)
+        try:
+            storage.begin()  # a bucket's desk may be new on this machine
+            if opened.ledger_id != facts.ledger_id:
+                raise OutError(
+                    f"{out} belongs to another ledger.",
+                    f"Give the ledger it was made with. {opened.if_lost(str(storage))}",
+                )
+            yield OpenOut(storage, facts, opened)
+        finally:
+            opened.close()
+            storage.close()

@@ -15,10 +15,11 @@ from reelsweep.tasks.ledger.budget import day_of, spent
 from reelsweep.tasks.ledger.kept import Kept, read_kept
 from reelsweep.tasks.ledger.lines import OutState
 from reelsweep.tasks.ledger.link import open_link
-from reelsweep.tasks.ledger.place import FilePlace, ServerPlace
+from reelsweep.tasks.ledger.place import FilePlace, ServerPlace, about
 from reelsweep.tasks.ledger.reader import Reader, Snapshot
 from reelsweep.tasks.ledger.records import AttemptRecord, Line, Made, Spend, Standing, Tally
 from reelsweep.tasks.ledger.schema import facts
+from reelsweep.tasks.ledger.trouble import REBUILD
 from sqlalchemy import Connection, inspect, select
 
 T = TypeVar("T")
@@ -37,6 +38,10 @@ class Reading:
     def if_lost(self, out: str) -> str:
         """What the owner of an OUT does where this is not its ledger, and that one is lost."""
         return self._place.if_lost(out)
+
+    def about(self, error: TroubleError, out: str) -> TroubleError:
+        """An error of this ledger with a remedy for the OUT that it is in the way of."""
+        return about(error, out, self._place)
 
     async def standings(
         self, gateway: str, fingerprints: Sequence[str] | None, out_id: str
@@ -139,7 +144,7 @@ class Reading:
             snapshot.close()
             raise TroubleError(
                 f"Ledger {self._place}: it was removed or replaced while it was in use.",
-                f"Put it back. {self.if_lost('OUT')}",
+                f"Put it back. If it is lost, move away what stands in its place and run `{REBUILD}`.",
             )
         return snapshot
 

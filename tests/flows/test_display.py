@@ -7,10 +7,12 @@ import json
 import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from reelsweep.flows.out.places import reconcile_with
 from reelsweep.flows.reporting.bar import BarDisplay
 from reelsweep.flows.reporting.display import Progress, SilentDisplay, escape_terminal
 from reelsweep.flows.reporting.lines import JsonDisplay, LineDisplay
@@ -40,6 +42,7 @@ SUMMARY = RunSummary(
     posts=11,
     cost_usd=8.8,
     elapsed_s=200.0,
+    reconcile="reelsweep reconcile runs/table",
 )
 
 
@@ -243,5 +246,13 @@ def test_without_a_price_no_money_is_spoken_of() -> None:
 
 def test_a_remedy_names_the_folder_as_a_shell_takes_it() -> None:
     """The command in it runs as it stands, also where the folder's name has a space."""
-    (remedy,) = list_remedies(SUMMARY.model_copy(update={"out": "runs/my cats"}))
-    assert "`reelsweep reconcile 'runs/my cats'`" in remedy
+    command = reconcile_with(Path("runs/my cats"), "sqlite:////data/my ledger.db")
+    (remedy,) = list_remedies(SUMMARY.model_copy(update={"reconcile": command}))
+    assert "`reelsweep reconcile 'runs/my cats' --ledger 'sqlite:////data/my ledger.db'`" in remedy
+
+
+def test_nobody_is_to_be_asked_who_has_ended_with_the_run() -> None:
+    """The remedy for unknown rows of a run's own sandbox is the one that works."""
+    (remedy,) = list_remedies(SUMMARY.model_copy(update={"reconcile": ""}))
+    assert "reconcile" not in remedy
+    assert "`--on-unknown resubmit`" in remedy
