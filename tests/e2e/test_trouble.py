@@ -119,6 +119,28 @@ def test_a_folder_that_cannot_be_written_to_is_said_before_anything_is_sent(
     assert len(sandbox.bill()) == before
 
 
+def test_where_the_ledger_cannot_be_read_the_files_tell(
+    command: Callable[..., Ended], sandbox: SandboxServer, folder: Path
+) -> None:
+    """A log that only a writer could read, in a folder that nobody may write to: it is said which it is."""
+    command(*words(sandbox))
+    out = folder / "out"
+    known = command("status", "out")[1]
+    (out / "ledger.db-wal").write_bytes(b"\0" * 64)
+    out.chmod(0o555)
+    try:
+        code, told, _ = command("status", "out", preexec_fn=obey_permissions)
+    finally:
+        out.chmod(0o755)
+    assert (code, told["source"]) == (0, "files")
+    assert "as its files were last published" in told["note"]
+    assert {name: told[name] for name in ("counts", "posts", "cost_usd")} == {
+        "counts": {"success": 3},
+        "posts": 3,
+        "cost_usd": known["cost_usd"],
+    }
+
+
 def test_a_manifest_deleted_by_hand_comes_back(
     command: Callable[..., Ended], sandbox: SandboxServer, folder: Path
 ) -> None:
