@@ -38,7 +38,7 @@ class RunSummary(BaseModel):
     manifest: str
     gateway: str
     counts: dict[str, int]
-    """Rows of the latest plan by manifest status."""
+    """Rows of this run's plan by manifest status."""
     planned: int
     """Rows in the plan."""
     posts: int

@@ -164,7 +164,7 @@ async def test_a_run_answers_for_its_own_rows_when_another_plan_takes_their_plac
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What it has left unknown is in its exit code, though the OUT's latest plan asks another gateway."""
+    """What it has left is in its exit code and its counts, though the latest plan asks another gateway."""
     monkeypatch.setenv("REELSWEEP_API_KEY", "key")
 
     def ask_elsewhere() -> None:
@@ -183,6 +183,7 @@ async def test_a_run_answers_for_its_own_rows_when_another_plan_takes_their_plac
     own_gateway.answer = answer
     summary = await make(pd.DataFrame({"prompt": ["one"]}), gateway=own_gateway.base_url)
     assert (summary.exit_code, summary.posts) == (1, 1)
+    assert (summary.counts, summary.planned) == ({"unknown": 1}, 1)
 
 
 async def test_a_price_settles_what_every_asked_gateway_turns_out_to_bill(

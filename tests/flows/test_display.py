@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -114,6 +115,21 @@ def test_lines_are_throttled_but_the_end_is_shown() -> None:
         "5 of 10: 3 done, 1 failed, 1 refused; 4 in flight; 2.5/min; 2 min 5 s left; "
         "$3.20 spent, $3.20 reserved; cool-down 12 s"
     )
+
+
+@pytest.mark.parametrize("kind", [LineDisplay, JsonDisplay])
+def test_the_last_word_of_a_run_that_was_stopped_is_shown(kind: Callable[..., Any]) -> None:
+    """Rows that ended since the last line are in it, though the plan is not done; once, and no more."""
+    stream = io.StringIO()
+    display = kind(stream, clock=Clock())
+    display.update(Progress(planned=20))
+    display.update(Progress(planned=20, done=3))
+    display.update(Progress(planned=20, done=4, is_last=True))
+    display.update(Progress(planned=20, done=4, is_last=True))
+    first, last = stream.getvalue().splitlines()
+    assert ("4 of 20: 4 done" in last) == (kind is LineDisplay)
+    assert kind is LineDisplay or json.loads(last)["done"] == 4
+    assert first != last
 
 
 def test_json_lines_are_objects_with_a_time_and_an_event() -> None:
