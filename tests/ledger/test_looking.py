@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from reelsweep.prompts.errors import OutError, SettingsError
 from reelsweep.tasks.ledger.looking import Looking, may_only_look
+from reelsweep.tasks.ledger.records import OpenAt
 
 
 async def test_who_looks_sees_what_a_live_run_does(sqlite: Any, make: Any) -> None:
@@ -30,15 +31,33 @@ async def test_who_looks_sees_what_a_live_run_does(sqlite: Any, make: Any) -> No
     assert path.with_name("ledger.db-wal").read_bytes().startswith(before)
 
 
-async def test_what_is_dead_is_told_and_not_written_down(sqlite: Any, make: Any) -> None:
+async def test_what_is_dead_is_told_and_not_written_down(database: Any, make: Any) -> None:
     """Counts are those that the next run will find; the run's row stays as it is."""
-    ledger = await make.start(sqlite.open(), rows=3)
-    await make.buy(ledger, 0)
-    await asyncio.to_thread(ledger.close)
-    picture = await sqlite.open().picture("out")
+    dead = await make.start(database.open(), rows=3)
+    await make.buy(dead, 0)
+    dead.close()
+    ledger = database.open()
+    picture = await ledger.picture("out")
     assert picture.tally.counts == {"planned": 2, "unknown": 1}
-    assert (picture.tally.in_flight, [one.unknown for one in picture.open_at]) == (0, [1])
-    assert sqlite.sql("SELECT state FROM runs") == [("live",)]
+    assert picture.tally.in_flight == 0
+    assert picture.open_at == (OpenAt(gateway=make.gateway, unknown=1, waiting=0, num_left=0),)
+    assert [run["state"] for run in await ledger.runs("out")] == ["live"]
+    assert await ledger.bury_dead() == 1
+    assert await ledger.picture("out") == picture
+
+
+async def test_what_the_latest_plan_does_not_ask_for_is_open_too(database: Any, make: Any) -> None:
+    """By gateway, and how much of it has left the plan; what a live run holds is in its hands."""
+    ledger = await make.start(database.open(), rows=3)
+    first, second = await make.buy(ledger, 0), await make.buy(ledger, 1)
+    assert (await ledger.picture("out")).open_at == ()
+    await ledger.answer(first.attempt_id, make.cut())
+    await ledger.answer(second.attempt_id, make.success())
+    await ledger.settle(second.attempt_id, [make.stored()], "failed_to_download")
+    await ledger.end_run("run", exit_code=1, summary={})
+    await ledger.record_plan("out", make.gateway, "next", [make.row(1), make.row(2)])
+    (left,) = (await ledger.picture("out")).open_at
+    assert (left.unknown, left.waiting, left.num_left) == (1, 1, 1)
 
 
 def test_another_schema_is_not_read(sqlite: Any) -> None:
