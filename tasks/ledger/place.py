@@ -100,19 +100,42 @@ def about(error: TroubleError, out: str, place: FilePlace | ServerPlace) -> Trou
 def parse_place(url: str) -> FilePlace | ServerPlace:
     """The place a ledger URL names: `sqlite:///path` or `postgresql://…`.
 
-    Raises SettingsError for any other scheme.
+    Raises SettingsError for any other scheme, and for a URL in which the password cannot be told apart.
     """
     scheme, _, rest = url.partition("://")
     match scheme:
         case "sqlite" if rest.startswith("/") and len(rest) > 1:
             return FilePlace(Path(rest[1:]).absolute())
         case "postgresql" | "postgres" | "postgresql+asyncpg":
-            return ServerPlace(f"postgresql://{rest}")
+            return ServerPlace(_checked(f"postgresql://{rest}"))
         case _:
             raise SettingsError(
                 f"--ledger: got a URL of scheme {scheme[:30]!r}.",
                 "Give sqlite:///PATH or postgresql://USER@HOST/DATABASE.",
             )
+
+
+def _checked(dsn: str) -> str:
+    """The URL. Raises SettingsError, in which nothing of it is repeated: a password may be anywhere in it."""
+    if not _is_readable(dsn):
+        raise SettingsError(
+            "--ledger: the URL of the server cannot be read.",
+            "Give postgresql://USER@HOST:PORT/DATABASE; / ? # @ and : in a password are written"
+            " %2F %3F %23 %40 and %3A.",
+        )
+    return dsn
+
+
+def _is_readable(dsn: str) -> bool:
+    """Whether login, hosts and database can be told apart: ports are numbers, no login is in the rest."""
+    try:
+        parts = urlsplit(dsn)
+    except ValueError:
+        return False
+    hosts = parts.netloc.rpartition("@")[2].split(",")
+    ports = [port for host in hosts if (port := host.rpartition("]")[2].partition(":")[2])]
+    is_login_whole = "@" not in parts.path and ("@" in parts.netloc or "@" not in parts.query)
+    return not parts.fragment and is_login_whole and all(map(str.isdigit, ports))
 
 
 def _is_url_of(place: ServerPlace, value: str) -> bool:
@@ -124,8 +147,8 @@ def _without_secrets(dsn: str) -> str:
     """The URL with PASSWORD in the place of each password."""
     parts = urlsplit(dsn)
     login, at, host = parts.netloc.rpartition("@")
-    user, colon, _ = login.partition(":")
-    netloc = f"{user}:{HIDDEN}{at}{host}" if colon else parts.netloc
+    user, _, password = login.partition(":")
+    netloc = f"{user}:{HIDDEN}{at}{host}" if password else parts.netloc
     pairs = parse_qsl(parts.query, keep_blank_values=True)
     is_secret = any("password" in name.lower() for name, _ in pairs)
     told = [(name, HIDDEN if "password" in name.lower() else value) for name, value in pairs]

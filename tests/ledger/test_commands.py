@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from reelsweep.prompts.errors import TroubleError
+from reelsweep.prompts.errors import SettingsError, TroubleError
 from reelsweep.tasks.ledger.place import ServerPlace, about, parse_place, reconcile_command
 from reelsweep.tasks.ledger.trouble import REBUILD
 
@@ -40,6 +40,33 @@ def test_a_servers_url_is_named_without_its_password(url: str, shown: str) -> No
     option = place.option("out", {"OTHER": "postgresql://elsewhere/db"})
     assert shlex.split(option) == ["--ledger", shown]
     assert _SECRET not in option
+
+
+@pytest.mark.parametrize(
+    "login", ["me:hun/ter2", "me:hun#ter2", "me:12/ter2@x", "me:hunter2@[", "me:hun?ter2", "me:12?ter2"]
+)
+def test_a_url_whose_password_cannot_be_told_apart_is_refused(login: str) -> None:
+    """Before a driver reads it otherwise, and says a part of it."""
+    with pytest.raises(SettingsError, match="cannot be read") as caught:
+        parse_place(f"postgresql://{login}@host/db")
+    assert "ter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "/db",
+        "me@h1:5432,h2:5433/db",
+        "me:@/db?host=/run/pg",
+        "[::1]:5432/db",
+        "[::1]/db",
+        "me@host",
+        "me:p%2Fw@h/d",
+    ],
+)
+def test_other_urls_of_servers_are_taken_as_they_are(rest: str) -> None:
+    """Several hosts, a socket's folder, an address in brackets."""
+    assert parse_place(f"postgresql://{rest}") == ServerPlace(f"postgresql://{rest}")
 
 
 def test_a_secret_url_is_named_by_its_variable() -> None:
