@@ -41,7 +41,7 @@ def status(
     json
         Print one JSON object on stdout.
     """
-    found = [status_of(out, ledger)] if out is not None else [listed(path) for path in found_outs(RUNS)]
+    found = [status_of(out, ledger)] if out is not None else _all(ledger)
     if json:
         print_json(found[0] if out is not None else {"runs": found})
         return 0
@@ -50,6 +50,10 @@ def status(
     if not found:
         sys.stdout.write(f"No runs below {RUNS}/. Make one: reelsweep run example:\n")
     return 0
+
+
+def _all(ledger: str | None) -> list[dict[str, Any]]:
+    return [listed(path, ledger) for path in found_outs(RUNS)]
 
 
 def found_outs(folder: Path) -> list[Path]:
@@ -66,21 +70,23 @@ def status_of(out: str | Path, ledger: str | None = None) -> dict[str, Any]:
         with open_out(out, ledger) as opened:
             return _document(out, ledger, opened.facts, _picture(opened))
     except TroubleError:
-        with (
-            suppress(ReelsweepError),
-            look_into(out, ledger) as opened,
-        ):  # a full disk still tells what is in it
+        # a full disk still tells what is in it
+        with suppress(ReelsweepError), look_into(out, ledger) as opened:
             return _document(out, ledger, opened.facts, _picture(opened))
         raise
 
 
-def listed(out: Path) -> dict[str, Any]:
-    """One of several: where its ledger cannot be asked its files are, else it is said why not."""
+def listed(out: Path, ledger: str | None = None) -> dict[str, Any]:
+    """One of several: where its ledger cannot be asked its files are, else it is said why not.
+
+    `ledger` is that of the OUTs that have none in them.
+    """
     try:
-        return status_of(out)
+        facts = read_out(find_out(out))
+        return status_of(out, ledger if facts is not None and facts.ledger == "named" else None)
     except ReelsweepError as error:
         with suppress(ReelsweepError):
-            return _published(out, None, error)
+            return _published(out, error)
         return {"out": str(out), "error": error.message, "remedy": error.remedy}
 
 
@@ -93,15 +99,17 @@ def _looked_at(out: str | Path, ledger: str | None) -> dict[str, Any]:
             remedy = document["remedy"] and f"where it can be written to, {document['remedy']}"
             return {**document, "note": note, "remedy": remedy}
     except TroubleError as error:
-        return _published(out, ledger, error)
+        return _published(out, error)
 
 
-def _published(out: str | Path, ledger: str | None, error: ReelsweepError) -> dict[str, Any]:
+def _published(out: str | Path, error: ReelsweepError) -> dict[str, Any]:
+    """What the files say, and why it is not the ledger: what helps against that comes before all else."""
     facts = read_out(find_out(out))
     if facts is None:
         raise error
-    document = _document(out, ledger, facts, read_published(str(out)))
-    return {**document, "source": "files", "note": f"as its files were last published: {error.message}"}
+    document = _document(out, None, facts, read_published(str(out)))
+    note = f"as its files were last published: {error}"
+    return {**document, "source": "files", "note": note, "remedy": None}
 
 
 def _picture(opened: OpenOut | LookedInto) -> Picture:

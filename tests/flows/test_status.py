@@ -185,3 +185,6 @@ async def test_an_out_that_cannot_be_told_hides_no_other(
     lines = {line.split(":")[0]: line for line in capsys.readouterr().out.splitlines()}
     assert "nothing planned" in lines["runs/whole"]
     assert "has its ledger elsewhere" in lines["runs/elsewhere"]
+    assert await asyncio.to_thread(status, ledger=f"sqlite:///{out / 'ledger.db'}") == 0
+    lines = {line.split(":")[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert all("nothing planned" in line for line in lines.values())
