@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -87,7 +88,7 @@ def _run(arguments: list[str], *, as_json: bool) -> int:
     try:
         code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except cyclopts.CycloptsError as error:
-        return _say(UsageError(" ".join(str(error).split()), "See `reelsweep --help`."), 2, as_json=as_json)
+        return _say(_misread(error), 2, as_json=as_json)
     except UsageError as error:
         return _say(error, 2, as_json=as_json)
     except StopError as error:
@@ -100,6 +101,16 @@ def _run(arguments: list[str], *, as_json: bool) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return code if isinstance(code, int) else 0
+
+
+def _misread(error: cyclopts.CycloptsError) -> UsageError:
+    """What the command line cannot be read as, and whose help says how it can."""
+    command = " ".join(("reelsweep", *(error.command_chain or ())))
+    message = " ".join(str(error).split())
+    if isinstance(error, cyclopts.UnusedCliTokensError) and error.unused_tokens:
+        more = " ".join(map(shlex.quote, error.unused_tokens))
+        message = f"`{command}` takes no more than came before: {more}."
+    return UsageError(message, f"See `{command} --help`.")
 
 
 def _say(error: ReelsweepError, code: int, *, as_json: bool) -> int:

@@ -11,9 +11,15 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from reelsweep.flows.access import NamedGateway, key_of, named_gateway
+from reelsweep.flows.access import SANDBOX, NamedGateway, key_of, named_gateway
 from reelsweep.flows.options import RunOptions
-from reelsweep.flows.out.places import demand_ledger, find_out, ledger_elsewhere, nothing_sent
+from reelsweep.flows.out.places import (
+    demand_ledger,
+    find_out,
+    ledger_elsewhere,
+    nothing_sent,
+    reconcile_with,
+)
 from reelsweep.flows.trust import remember
 from reelsweep.prompts.errors import OutError, SettingsError
 from reelsweep.prompts.given import GivenPlan
@@ -69,6 +75,18 @@ class Prepared:
     def ledger_url(self) -> str:
         """The ledger's address."""
         return self.options.ledger or f"sqlite:///{self.out / 'ledger.db'}"
+
+    @property
+    def reconcile(self) -> str:
+        """The command that asks about this run's unknown rows, as a shell takes it and without a password.
+
+        A sandbox on a port is named in it; of one that ends with the run nobody can ask: empty.
+        """
+        named = self.options.gateway
+        if self.is_sandbox and named == SANDBOX:
+            return ""
+        words = ("--gateway", named) if self.is_sandbox else ()
+        return reconcile_with(self.storage, self.options.ledger, *words)
 
 
 def prepare(
@@ -176,7 +194,7 @@ def check_out(out: Path | Out, facts: OutFacts | None, *, is_sandbox: bool, ledg
         raise OutError(
             f"{out} has {published} but no ledger: running on could pay twice.",
             "Restore ledger.db from a backup, with ledger.db-wal where there is one, or make it anew:"
-            f" reelsweep reconcile {out} --rebuild.",
+            f" `{reconcile_with(str(out), None, '--rebuild')}`.",
         )
 
 

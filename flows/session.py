@@ -23,6 +23,7 @@ from pathlib import Path
 
 from reelsweep.flows.access import SANDBOX
 from reelsweep.flows.out.clean import note_live
+from reelsweep.flows.out.places import about_out
 from reelsweep.flows.out.planned import PlannedLines
 from reelsweep.flows.planning.claim import claim_out, refuse_other_table
 from reelsweep.flows.planning.gate import demand_key
@@ -152,6 +153,7 @@ async def open_run(prepared: Prepared) -> AsyncGenerator[OpenRun]:
     demand_key(prepared)
     run_id = uuid.uuid4().hex
     async with AsyncExitStack() as stack:
+        stack.enter_context(about_out(prepared.storage, prepared.ledger_url))
         prepared = await _with_sandbox(prepared, stack)
         store = Store(prepared.storage)
         stack.callback(store.close)

@@ -38,7 +38,7 @@ class RunSummary(BaseModel):
     manifest: str
     gateway: str
     counts: dict[str, int]
-    """Rows of the latest plan by manifest status."""
+    """Rows of this run's plan by manifest status."""
     planned: int
     """Rows in the plan."""
     posts: int
@@ -61,6 +61,9 @@ class RunSummary(BaseModel):
     """With `accept`: accepted rows and rows made, of the prompts with the smallest share of accepted ones."""
     num_short: int | None = None
     """With `accept`: prompts and combinations that have fewer accepted generations than were wanted."""
+    reconcile: str = ""
+    """The command that asks about unknown rows, as a shell takes it and without a password; empty where
+    nobody can be asked, since the sandbox has ended with the run."""
     changes: Changes | None = None
     """None where this OUT had no plan before."""
 

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from reelsweep.flows.access import SANDBOX
 from reelsweep.flows.commands.screen import print_json
 from reelsweep.flows.options import DEFAULT_KEY_ENV, RunOptions
 from reelsweep.flows.out.gallery import draw
 from reelsweep.flows.out.outs import OpenOut, open_out
-from reelsweep.flows.out.places import find_out, only_writer
+from reelsweep.flows.out.places import find_out, only_writer, reconcile_with
 from reelsweep.flows.planning.claim import refuse_older
 from reelsweep.flows.planning.seeds import seed_honoured
-from reelsweep.flows.recovery.asked import Access, first_asked, open_elsewhere, others_asked
+from reelsweep.flows.recovery.asked import Access, all_asked, open_elsewhere
 from reelsweep.flows.recovery.bill import Meaning, parse_mapping
 from reelsweep.flows.recovery.left import Left, left_at, next_line
 from reelsweep.flows.recovery.rebuild import Rebuilt
@@ -60,8 +63,9 @@ def reconcile(
     ledger
         Its ledger, when that is not OUT/ledger.db.
     price
-        US dollars a generation or a second, to settle what turns out to be billed; with --rebuild, to reserve
-        for what may have been sent (else the dearest that the files know of).
+        US dollars a generation or a second, to settle what turns out to be billed by whoever is asked (where
+        gateways differ, name one with --gateway); with --rebuild, to reserve for what may have been sent
+        (else the dearest that the files know of).
     bill
         A file of what the gateway charged, CSV or JSON Lines: attempts that were maybe billed are settled by
         it, and it is shown what is in one and not in the other. The gateway is not asked.
@@ -79,13 +83,12 @@ def reconcile(
         return _by_bill(out, ledger, Path(bill), parse_mapping(bill_columns), as_json=json)
     if bill_columns is not None:
         raise SettingsError("--bill-columns names the columns of a bill, and there is none.", "Give --bill.")
+    parsed = None if price is None else Price.parse(price)
     with open_out(out, ledger) as opened:
         refuse_older(opened.storage, opened.ledger)
         options = RunOptions(gateway=gateway or "", api_key_env=api_key_env)
-        first = first_asked(opened, options)
-        accesses = [first, *others_asked(opened, options, first.gateway)]
-        parsed = None if price is None else Price.parse(price)
-        done = [_ask(opened, to, parsed if to is first else None) for to in accesses]
+        accesses = all_asked(opened, options)
+        done = [_ask(opened, to, parsed) for to in accesses]
         elsewhere = open_elsewhere(opened, accesses)
         _publish(opened)
         left = _left(opened)
@@ -97,7 +100,8 @@ def reconcile(
         print_json({**counted, "elsewhere": elsewhere})
     else:
         told = [_line(looked_at, counts, left), *(_line_elsewhere(*item) for item in elsewhere.items())]
-        _tell([*told, next_line(out, left, "gateways")])
+        words = ("--gateway", shlex.quote(gateway)) if gateway and gateway.startswith(SANDBOX) else ()
+        _tell([*told, next_line(partial(reconcile_with, find_out(out), ledger, *words), left, "gateways")])
     return 1 if left.is_open else 0
 
 
@@ -119,7 +123,8 @@ def _by_bill(out: str, ledger: str | None, path: Path, named: Mapping[Meaning, s
     if as_json:
         print_json(document)
     else:
-        _tell([*as_lines(document), f"{left.unknown} rows unknown", next_line(out, left, asked)])
+        next_step = next_line(partial(reconcile_with, find_out(out), ledger), left, asked)
+        _tell([*as_lines(document), f"{left.unknown} rows unknown", next_step])
     return 1 if left.unknown else 0
 
 
@@ -136,7 +141,8 @@ def _rebuild(out: str, ledger: str | None, price: Price | None, *, as_json: bool
             f" {done.num_held} of them for want of a record; {done.num_unasked} requests were sent for no row"
             f" of the manifest; {done.num_broken} clips are gone or changed"
         )
-        _tell([made, *_about_money(done), next_line(out, left, "files")])
+        next_step = next_line(partial(reconcile_with, find_out(out), ledger), left, "files")
+        _tell([made, *_about_money(done), next_step])
     return 1 if left.unknown else 0
 
 
@@ -144,7 +150,7 @@ def _about_money(done: Rebuilt) -> list[str]:
     if done.is_reserved or not done.num_held:
         return []
     return [
-        "no price is known, so a budget does not count them: to reserve them, move ledger.db away again and"
+        "no price is known, so a budget does not count them: to reserve them, move the ledger away again and"
         " rebuild with --price"
     ]
 

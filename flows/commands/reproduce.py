@@ -125,7 +125,7 @@ def found_json(found: Reproduction) -> dict[str, Any]:
     """The object `reproduce --json` prints."""
     run = found.run
     return {
-        **found.model_dump(exclude={"run"}),
+        **found.model_dump(exclude={"run", "reconcile"}),
         "posts": 0 if run is None else run.posts,
         "cost_usd": None if run is None else run.cost_usd,
         "stopped": None if run is None else run.stopped,
@@ -148,7 +148,8 @@ def print_found(found: Reproduction) -> None:
     if found.run is not None and found.run.stopped is not None:
         sys.stderr.write(f"stopped: {escape_terminal(found.run.stopped)}\n")
     elif found.exit_code:
-        remedy = f"`reelsweep reconcile {found.out}` asks for them; --on-unknown resubmit buys them again."
+        asks = f"`{found.reconcile}` asks for them; " if found.reconcile else ""
+        remedy = f"{asks}--on-unknown resubmit buys them again."
         sys.stderr.write(f"Some are open: {escape_terminal(remedy)}\n")
 
 

@@ -45,7 +45,11 @@ def show(
     with open_out(out, ledger) as opened, opened.ledger.state(opened.facts.out_id) as state:
         lines = [line for line in state.lines() if matches(line, row)]
         if not lines:
-            raise UsageError(f"{out} has no row {row!r}.", f"See the names: reelsweep status {out}")
+            raise UsageError(
+                f"{out} has no row {row!r}.",
+                f"The names are in the columns prompt_id, request_fingerprint and file_name of"
+                f" {opened.storage}/manifest.parquet, and on {opened.storage}/index.html.",
+            )
         wanted = {line.plan.request_fingerprint for line in lines}
         attempts = [attempt for attempt in state.attempts() if attempt.request_fingerprint in wanted]
         document = {"rows": [record_of(opened, line, attempts) for line in lines]}

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from reelsweep.flows.manifesting import Manifesting
 from reelsweep.flows.reporting.board import Board
@@ -119,7 +119,7 @@ async def watch(tracker: Tracker, manifesting: Manifesting, board: Board) -> Asy
         with suppress(asyncio.CancelledError):
             await watching
         await tracker.look()
-        DISPLAY.get().update(tracker.progress())
+        DISPLAY.get().update(replace(tracker.progress(), is_last=True))
 
 
 async def _watch(tracker: Tracker, manifesting: Manifesting, board: Board) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -37,7 +39,7 @@ from reelsweep.prompts.errors import ReelsweepError, TroubleError
 from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.gateway.strata import StratumCount, by_model
 from reelsweep.tasks.generate import generate
-from reelsweep.tasks.ledger.records import Standing, Tally
+from reelsweep.tasks.ledger.records import ManifestStatus, Standing, Tally
 from reelsweep.tasks.purchase.context import RunContext
 from reelsweep.tasks.purchase.ends import RowEnd
 from reelsweep.tasks.purchase.make import skip_for_budget
@@ -108,7 +110,7 @@ async def run_to_summary(prepared: Prepared) -> RunSummary:
             finally:
                 await drift.close()
         await run.context.ledger.cut(run.run_id)
-        tally = await run.context.ledger.tally(run.context.out_id, run.run_id)
+        tally = await _own_tally(run, await run.context.ledger.tally(run.context.out_id, run.run_id))
         num_unknown = await _num_unknown(run, tracker, tally)
         await manifesting.rest()
         published = await manifesting.publish()
@@ -235,6 +237,27 @@ def _interrupted() -> Stop:
     )
 
 
+async def _own_tally(run: OpenRun, tally: Tally) -> Tally:
+    """With the counts of this run's own plan, where another run has made another the latest meanwhile."""
+    prepared, context = run.prepared, run.context
+    if prepared.extends:
+        return tally
+    latest = await context.ledger.latest_plan(context.out_id)
+    if latest == (prepared.gateway, prepared.plan.plan_hash):
+        return tally
+    DISPLAY.get().note(
+        "another run has a plan of its own here meanwhile; the rows counted are those of this one"
+    )
+    standings = await context.ledger.standings(context.gateway, None, context.out_id)
+    opened = None if run.acceptance is None else run.acceptance.opened
+    counts = Counter[ManifestStatus](
+        standings[fingerprint].status if fingerprint in standings else "planned"
+        for ordinal, fingerprint in enumerate(prepared.plan.fingerprints())
+        if opened is None or ordinal in opened
+    )
+    return replace(tally, counts=counts)
+
+
 async def _num_unknown(run: OpenRun, tracker: Tracker, tally: Tally) -> int:
     """Rows whose fate is not known; another plan may have taken the place of this run's meanwhile."""
     in_plan = tally.counts.get("unknown", 0)
@@ -270,5 +293,6 @@ def _summary(
         stopped=None if stop is None else str(stop),
         stop_reason=None if stop is None else stop.reason,
         strata=by_model(strata),
+        reconcile=run.prepared.reconcile,
         changes=run.changes,
     )

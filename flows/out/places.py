@@ -9,6 +9,7 @@ Before `prepare`, and for every command that looks at an OUT.
 from __future__ import annotations
 
 import fcntl
+import shlex
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Literal
 from reelsweep.prompts.errors import OutError, SettingsError, TroubleError
 from reelsweep.prompts.remote import is_remote
 from reelsweep.tasks.ledger.ledger import Ledger
+from reelsweep.tasks.ledger.place import about, parse_place, reconcile_command
 from reelsweep.tasks.seedcheck.known import home_folder
 from reelsweep.tasks.storage.out import FolderOut, Out, as_out
 from reelsweep.tasks.storage.remote import RemoteOut
@@ -56,9 +58,26 @@ def ledger_elsewhere(out: Out) -> OutError:
     """The refusal of an OUT whose ledger lies elsewhere, where none is named."""
     return OutError(
         f"{out} has its ledger elsewhere, where --ledger named it: with another one it could pay twice.",
-        f"Give the same --ledger. If that is lost: reelsweep reconcile {out} --rebuild --ledger URL, where"
-        " URL is a new file or an empty database; go on with it.",
+        f"Give the same --ledger. If that is lost: `reelsweep reconcile {shlex.quote(str(out))} --rebuild"
+        " --ledger URL`, where URL is a new file or an empty database; go on with it.",
     )
+
+
+def reconcile_with(out: str | Out, ledger: str | None, *words: str) -> str:
+    """The command that reconciles an OUT, with `--ledger` where it was given, as a shell takes it."""
+    return reconcile_command(str(out), None if ledger is None else parse_place(ledger), *words)
+
+
+@contextmanager
+def about_out(out: Out, ledger_url: str) -> Generator[None]:
+    """In the block an error of this ledger has a remedy that names OUT."""
+    try:
+        yield
+    except TroubleError as error:
+        named = about(error, str(out), parse_place(ledger_url))
+        if named is error:
+            raise
+        raise named from error.__cause__
 
 
 @contextmanager

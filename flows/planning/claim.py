@@ -13,6 +13,7 @@ from reelsweep.flows.out.places import ledger_place, nothing_sent, only_writer
 from reelsweep.flows.prepare import Prepared, check_out
 from reelsweep.prompts.errors import OutError, SettingsError
 from reelsweep.tasks.ledger.ledger import Ledger
+from reelsweep.tasks.ledger.place import parse_place
 from reelsweep.tasks.manifest.outfile import OutFacts, create_out, read_out, write_out
 from reelsweep.tasks.manifest.read import published_attempts
 from reelsweep.tasks.storage.out import Out
@@ -46,7 +47,7 @@ def _give_facts(prepared: Prepared, ledger: Ledger) -> OutFacts:
     check_out(prepared.storage, facts, is_sandbox=prepared.is_sandbox, ledger=prepared.options.ledger)
     if facts.ledger_id != ledger.ledger_id:
         raise SettingsError(
-            f"{prepared.storage} belongs to another ledger than {prepared.ledger_url}.",
+            f"{prepared.storage} belongs to another ledger than {parse_place(prepared.ledger_url)}.",
             "Give the ledger it was made with, or choose another --out."
             f" {ledger.if_lost(str(prepared.storage))}",
         )

@@ -16,6 +16,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+from reelsweep.flows.out.places import about_out
 from reelsweep.flows.planning.grid import Grid, grid_of
 from reelsweep.flows.planning.models import listed_models, model_warnings
 from reelsweep.flows.planning.reach import Reach, reach_of, used_musd
@@ -167,9 +168,14 @@ async def _about_models(prepared: Prepared) -> tuple[str, ...]:
 
 async def _look_up(prepared: Prepared) -> _Known:
     """What the ledger knows; nothing when there is none."""
-    ledger = await asyncio.to_thread(_open_if_there, prepared.ledger_url)
-    if ledger is None:
-        return _Known({}, frozenset(), frozenset(), choose(prepared, {}))
+    with about_out(prepared.storage, prepared.ledger_url):
+        ledger = await asyncio.to_thread(_open_if_there, prepared.ledger_url)
+        if ledger is None:
+            return _Known({}, frozenset(), frozenset(), choose(prepared, {}))
+        return await _ask(prepared, ledger)
+
+
+async def _ask(prepared: Prepared, ledger: Ledger) -> _Known:
     try:
         out_id = prepared.facts.out_id if prepared.facts else ""
         here = await ledger.standings(prepared.gateway, None, out_id)

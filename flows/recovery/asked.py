@@ -28,6 +28,24 @@ class Access:
     """The ledger's name of it."""
 
 
+def all_asked(opened: OpenOut, options: RunOptions) -> list[Access]:
+    """Whom to ask: the gateway that is named, else all that this user has named before and may tell more.
+
+    Nobody, where a sandbox made everything, none is named and nothing is open: there is nothing to ask.
+    Blocks. Raises UsageError for a gateway that made nothing here, or that nobody has named.
+    """
+    if not options.gateway and opened.facts.gateway_kind == "sandbox" and not _is_any_open(opened):
+        return []
+    first = first_asked(opened, options)
+    return [first, *others_asked(opened, options, first.gateway)]
+
+
+def _is_any_open(opened: OpenOut) -> bool:
+    ledger, out_id = opened.ledger, opened.facts.out_id
+    asyncio.run(ledger.bury_dead())
+    return any(asyncio.run(ledger.unfinished(out_id, name)) for name in dict.fromkeys(gateways_of(opened)))
+
+
 def first_asked(opened: OpenOut, options: RunOptions) -> Access:
     """The gateway that is named, else the latest run's. Raises UsageError for one that made nothing here."""
     return _access(opened, with_gateway(opened, options), is_named=bool(options.gateway))

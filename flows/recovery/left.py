@@ -5,7 +5,7 @@ After `reconcile`, `settling` and `rebuild`. Pure but for the ledger it asks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,14 +40,14 @@ async def left_at(ledger: Ledger, out_id: str, gateways: Iterable[str]) -> Left:
     return Left(unknown=unknown, waiting=waiting)
 
 
-def next_line(out: str, left: Left, asked: Asked) -> str:
-    """What to do next, as one line."""
+def next_line(command: Callable[..., str], left: Left, asked: Asked) -> str:
+    """What to do next, as one line; `command` gives the one that reconciles this OUT, with these words."""
     if left.waiting or (left.unknown and asked == "files"):
-        return f"next: reelsweep reconcile {out}{' again, later' if asked == 'gateways' else ''}"
+        return f"next: `{command()}`{' again, later' if asked == 'gateways' else ''}"
     again = "`reelsweep run` with --on-unknown resubmit buys them again"
     if left.unknown and asked == "whole bill":
-        return f"next: reelsweep reconcile {out} asks the gateway for what it made; {again}"
+        return f"next: `{command()}` asks the gateway for what it made; {again}"
     if left.unknown:
         bill = "a later bill" if asked == "bill" else "the provider's bill"
-        return f"next: {bill} may decide (reelsweep reconcile {out} --bill FILE); {again}"
+        return f"next: {bill} may decide (`{command('--bill FILE')}`); {again}"
     return "next: nothing is open; `reelsweep run` goes on with what is not made yet"

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from reelsweep.flows.out.places import demand_ledger, ledger_elsewhere, ledger_place
+from reelsweep.flows.out.places import about_out, demand_ledger, ledger_elsewhere, ledger_place
 from reelsweep.flows.out.planned import key_of, spec_of
 from reelsweep.prompts.errors import OutError
 from reelsweep.prompts.pricing import Price
@@ -112,12 +112,13 @@ def _dearest_musd(old: OldOut) -> int | None:
 def _fill(
     url: str, storage: Out, facts: OutFacts, old: OldOut, doubts: _Doubts, where: Literal["own", "named"]
 ) -> Rebuilt:
-    ledger = Ledger.open(url)
-    try:
-        done = asyncio.run(_refill(ledger, facts, old, doubts))
-        write_out(storage, facts.model_copy(update={"ledger_id": ledger.ledger_id, "ledger": where}))
-    finally:
-        ledger.close()
+    with about_out(storage, url):
+        ledger = Ledger.open(url)
+        try:
+            done = asyncio.run(_refill(ledger, facts, old, doubts))
+            write_out(storage, facts.model_copy(update={"ledger_id": ledger.ledger_id, "ledger": where}))
+        finally:
+            ledger.close()
     return done
 
 

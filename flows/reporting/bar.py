@@ -54,7 +54,7 @@ class BarDisplay:
         """Draw it, at most five times a second; the last one always."""
         with self._lock:
             now = self._clock()
-            if now < self._next_at and progress.ended < progress.planned:
+            if now < self._next_at and progress.ended < progress.planned and not progress.is_last:
                 return
             self._next_at = now + PAUSE_S
             if not self._live.is_started:

@@ -34,6 +34,8 @@ class Progress:
     reserved_usd: float | None = None
     waiting: str | None = None
     """What holds all sends, such as `cool-down 12 s`."""
+    is_last: bool = False
+    """Nothing of this run is to come: it is shown however short ago another one was."""
 
     @property
     def ended(self) -> int:

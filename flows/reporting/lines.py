@@ -33,7 +33,7 @@ class Throttle:
         """Whether to show it now. The end of a run is always shown, once."""
         if self._shown is not None and standing(progress) == standing(self._shown):
             return False
-        is_end = progress.ended >= progress.planned and not progress.in_flight
+        is_end = progress.is_last or (progress.ended >= progress.planned and not progress.in_flight)
         now = self._clock()
         if now < self._next_at and not is_end:
             return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -13,15 +12,21 @@ if TYPE_CHECKING:
     from reelsweep.flows.summary import RunSummary
 
 REMEDIES: Mapping[str, str] = {
-    "unknown": "what became of them is not known, so they count as paid; `reelsweep reconcile OUT` asks, or"
-    " reads the provider's bill, and `--on-unknown resubmit` buys again",
+    "unknown": "what became of them is not known, so they count as paid; `RECONCILE` asks, or"
+    " with --bill reads the provider's bill, and `--on-unknown resubmit` buys again",
     "failed": "the same command again sends what was not billed, with `--retry-failed` also what was",
     "failed_to_download": "they are paid for; the same command again downloads them",
     "invalid_output": "they are paid for; `--retry-failed` buys them again",
     "planned": "they were not sent; the same command again continues",
     "cancelled": "they were not sent; the same command again continues",
 }
-"""What to do about rows that ended so; OUT stands for the folder."""
+"""What to do about rows that ended so; RECONCILE stands for the command."""
+
+NOBODY_KNOWS = (
+    "what became of them is not known, so they count as paid; the same command with"
+    " `--on-unknown resubmit` makes them again"
+)
+"""About unknown rows of a sandbox that has ended with its run."""
 
 
 MOST_PROMPTS = 4
@@ -134,6 +139,8 @@ def describe_strata(summary: RunSummary) -> str:
 
 def list_remedies(summary: RunSummary) -> list[str]:
     """One line per status that somebody can do something about."""
-    out, counts = shlex.quote(summary.out), summary.counts
-    found = ((status, text.replace("OUT", out)) for status, text in REMEDIES.items() if counts.get(status))
-    return [f"{counts[status]} {status}: {text}" for status, text in found]
+    counts, said = summary.counts, {**REMEDIES}
+    said["unknown"] = said["unknown"].replace("RECONCILE", summary.reconcile)
+    if not summary.reconcile:
+        said["unknown"] = NOBODY_KNOWS
+    return [f"{counts[status]} {status}: {text}" for status, text in said.items() if counts.get(status)]

@@ -38,6 +38,8 @@ class Reproduction(BaseModel):
     """All pairs of the OUT, counted by gateway, model and `system_fingerprint`."""
     run: RunSummary | None
     """The run that made the missing ones; None where none was missing."""
+    reconcile: str = ""
+    """The command that asks about what is open, as in a run's summary."""
 
     @property
     def exit_code(self) -> int:
@@ -88,4 +90,5 @@ def conclude(repetition: Repetition, run: RunSummary | None) -> Reproduction:
         made_before=repetition.sampled - repetition.num_missing,
         verdicts=[tallied.as_json() for tallied in tally(pairs)],
         run=run,
+        reconcile=prepared.reconcile,
     )

@@ -209,7 +209,8 @@ def _nothing(source: Source, recipe: Recipe) -> OutError:
         )
     if not good:
         return OutError(
-            f"None of the {len(rows)} rows of {source.place} has a clip.", "See: reelsweep status OUT."
+            f"None of the {len(rows)} rows of {source.place} has a clip.",
+            "The column status of its manifest says what became of each.",
         )
     why, remedy = (
         ("the filter leaves", "Widen --filter.")

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -84,7 +85,9 @@ def _parquet(place: Place, name: str) -> Generator[pq.ParquetFile]:
             yield pq.ParquetFile(file, pre_buffer=True)
         except pa.ArrowInvalid as error:
             raise OutError(
-                f"{name} of {place} is damaged.", "Run the table again, or: reelsweep reconcile OUT."
+                f"{name} of {place} is damaged.",
+                f"Run the table again, or: `reelsweep reconcile {shlex.quote(str(place))}`, with --ledger"
+                " where the run had one.",
             ) from error
 
 

@@ -127,13 +127,20 @@ class Lease:
         return held
 
 
-def bury(conn: Connection, place: FilePlace | ServerPlace, moment: Moment, run_id: str | None) -> int:
-    """Declare the dead runs but `run_id` dead; their rows in flight become unknown. Counts the runs."""
+def find_dead(
+    conn: Connection, place: FilePlace | ServerPlace, moment: Moment, run_id: str | None = None
+) -> list[str]:
+    """The runs but `run_id` that are live by their rows and dead by lock or lease. Changes nothing."""
 
     def is_free(other: str) -> bool:
         return other != run_id and proves_death(conn, place, other)
 
-    dead = [other for other in leases.find_dead(conn, moment, is_free) if other != run_id]
+    return [other for other in leases.find_dead(conn, moment, is_free) if other != run_id]
+
+
+def bury(conn: Connection, place: FilePlace | ServerPlace, moment: Moment, run_id: str | None) -> int:
+    """Declare the dead runs but `run_id` dead; their rows in flight become unknown. Counts the runs."""
+    dead = find_dead(conn, place, moment, run_id)
     for other in dead:
         leases.declare_dead(conn, other, moment.now)
         cut(conn, other)

@@ -24,10 +24,10 @@ from reelsweep.tasks.ledger import claims, leases, plans, settle
 from reelsweep.tasks.ledger.batch import Batch
 from reelsweep.tasks.ledger.budget import Caps, Day, day_of
 from reelsweep.tasks.ledger.claims import Wish
-from reelsweep.tasks.ledger.clock import AttemptIds, read_boot_id, uptime_s, utc_now
+from reelsweep.tasks.ledger.clock import AttemptIds, uptime_s, utc_now
 from reelsweep.tasks.ledger.kept import Kept
 from reelsweep.tasks.ledger.lease import Lease, bury
-from reelsweep.tasks.ledger.leases import Moment, Times
+from reelsweep.tasks.ledger.leases import Times
 from reelsweep.tasks.ledger.link import open_link
 from reelsweep.tasks.ledger.locks import RunLock, clear_lock
 from reelsweep.tasks.ledger.migrate import migrate, read_steps
@@ -66,14 +66,12 @@ class Ledger(Reading):
         uptime: Callable[[], float],
         times: Times,
     ) -> None:
-        self._uptime = uptime
         self._times = times
-        self._boot_id = read_boot_id()
         self._ids = AttemptIds(clock)
         self._caps = Caps(zone=UTC)
         self._leases: dict[str, Lease] = {}
         self._writer = Writer(lambda: open_link(place, "write"), str(place))
-        super().__init__(place, clock)
+        super().__init__(place, clock, uptime)
 
     @classmethod
     def open(
@@ -292,9 +290,6 @@ class Ledger(Reading):
     ) -> None:
         """Cap what this process claims, by all the ledger settled and reserved, ever and per calendar day."""
         self._caps = Caps(total_musd=total_musd, day_musd=day_musd, zone=zone)
-
-    def _moment(self) -> Moment:
-        return Moment(now=self._clock(), uptime_s=self._uptime(), boot_id=self._boot_id)
 
     async def _write(self, call: Callable[[Connection], T]) -> T:
         return await wait(self._writer.submit(call))

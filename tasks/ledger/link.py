@@ -12,7 +12,9 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
+from urllib.parse import quote
 
 import asyncpg
 from reelsweep.tasks.ledger.place import FilePlace, ServerPlace
@@ -22,9 +24,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 
 T = TypeVar("T")
-Purpose = Literal["write", "read", "session"]
+Purpose = Literal["write", "read", "look", "session"]
 """write: one transaction at a time in the whole ledger. read: each transaction sees one state of the
-ledger. session: for locks that end with the connection."""
+ledger. look: the same, of a file that may not be written to. session: for locks that end with the
+connection."""
 
 BUSY_S = 60
 PAUSE_S = 600
@@ -52,15 +55,20 @@ class SqliteLink:
     """A connection to a ledger file, in WAL mode, every commit on the disk before it returns."""
 
     def __init__(self, place: FilePlace, purpose: Purpose) -> None:
+        address = look_address(place.path) if purpose == "look" else str(place.path)
+
         def connect() -> sqlite3.Connection:
-            return sqlite3.connect(place.path, timeout=BUSY_S, isolation_level=None, cached_statements=512)
+            return sqlite3.connect(
+                address, timeout=BUSY_S, isolation_level=None, cached_statements=512, uri=purpose == "look"
+            )
 
         self._begin = "BEGIN IMMEDIATE" if purpose == "write" else "BEGIN"
         self._engine = create_engine("sqlite://", creator=connect, poolclass=NullPool, hide_parameters=True)
         self._conn = self._engine.connect()
         try:
             _set_up_sqlite(self._conn)
-            _enter_wal(self._conn)
+            if purpose != "look":
+                _enter_wal(self._conn)
         except BaseException:
             self.close()
             raise
@@ -103,7 +111,7 @@ class PostgresLink:
             async_creator=partial(_connect, place.dsn, purpose),
             poolclass=NullPool,
             hide_parameters=True,
-            isolation_level="REPEATABLE READ" if purpose == "read" else "READ COMMITTED",
+            isolation_level="REPEATABLE READ" if purpose in ("read", "look") else "READ COMMITTED",
         )
         try:
             self._conn: AsyncConnection = self._loop.run_until_complete(_opened(self._engine))
@@ -153,6 +161,18 @@ def open_link(place: FilePlace | ServerPlace, purpose: Purpose) -> Link:
             return SqliteLink(place, purpose)
         case ServerPlace():
             return PostgresLink(place, purpose)
+
+
+def look_address(path: Path) -> str:
+    """The URI of a ledger file that is only read.
+
+    SQLite wants its log and the index of that beside it, and would make them. Where nothing is in either, no
+    writer is alive and the file alone is the whole ledger. Else the index is taken as it is: where it is of
+    no use, SQLite reads the log into memory instead (`readonly_shm`; tried, also on a full disk).
+    """
+    beside = [path.with_name(path.name + end) for end in ("-wal", "-shm")]
+    is_alone = not any(file.exists() and file.stat().st_size for file in beside)
+    return f"file:{quote(str(path))}?mode=ro&{'immutable=1' if is_alone else 'readonly_shm=1'}"
 
 
 def _set_up_sqlite(conn: Connection) -> None:

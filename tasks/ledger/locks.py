@@ -140,8 +140,8 @@ def clear_lock(place: FilePlace | ServerPlace, run_id: str) -> None:
 
 def _is_free(path: Path) -> bool:
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, PermissionError):
         return False
     try:
         return _flock(descriptor)

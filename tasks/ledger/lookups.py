@@ -9,7 +9,7 @@ from typing import Any
 
 from reelsweep.tasks.ledger.reads import read_attempts
 from reelsweep.tasks.ledger.records import AttemptRecord
-from reelsweep.tasks.ledger.schema import attempts, generations, plan_rows, runs
+from reelsweep.tasks.ledger.schema import attempts, generations, outs, plan_rows, runs
 from sqlalchemy import JSON, Connection, Select, Text, bindparam, cast, exists, func, select
 
 _ASKED_AT_ONCE = 1_000
@@ -25,6 +25,12 @@ def read_payload(conn: Connection, gateway: str, fingerprint: str) -> str:
     if payload is None:
         raise LookupError(f"no plan in this ledger asks {gateway} for {fingerprint}")
     return payload
+
+
+def read_latest_plan(conn: Connection, out_id: str) -> tuple[str, str] | None:
+    """The gateway and the hash of an OUT's latest plan."""
+    row = conn.execute(select(outs.c.gateway, outs.c.plan_hash).where(outs.c.out_id == out_id)).one_or_none()
+    return None if row is None else (row.gateway, row.plan_hash)
 
 
 def lacks_any(conn: Connection, attempt_ids: Sequence[str]) -> bool:

@@ -47,6 +47,17 @@ def migrate(conn: Connection, steps: Sequence[Step], ledger_id: str) -> str:
     return conn.execute(select(facts.c.value).where(facts.c.name == "ledger_id")).scalar_one()
 
 
+def read_checked_id(conn: Connection, num_steps: int) -> str:
+    """The id of a ledger that is only read. Raises OutError where it is none, or would have to be changed."""
+    version = _version(conn)
+    if version != num_steps:
+        raise OutError(
+            f"The ledger has schema version {version}; this Reelsweep reads {num_steps}.",
+            "Let it be written to, so that it can be brought forward, or use the Reelsweep that wrote it.",
+        )
+    return conn.execute(select(facts.c.value).where(facts.c.name == "ledger_id")).scalar_one()
+
+
 def _version(conn: Connection) -> int:
     tables = set(inspect(conn).get_table_names())
     if facts.name not in tables:

@@ -6,19 +6,23 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime, tzinfo
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from reelsweep.prompts.errors import TroubleError
 from reelsweep.tasks.gateway.strata import StratumCount
 from reelsweep.tasks.ledger import lookups, made, reads
 from reelsweep.tasks.ledger.budget import day_of, spent
+from reelsweep.tasks.ledger.clock import read_boot_id
 from reelsweep.tasks.ledger.kept import Kept, read_kept
+from reelsweep.tasks.ledger.lease import find_dead
+from reelsweep.tasks.ledger.leases import Moment
 from reelsweep.tasks.ledger.lines import OutState
 from reelsweep.tasks.ledger.link import open_link
-from reelsweep.tasks.ledger.place import FilePlace, ServerPlace
+from reelsweep.tasks.ledger.place import FilePlace, ServerPlace, about
 from reelsweep.tasks.ledger.reader import Reader, Snapshot
-from reelsweep.tasks.ledger.records import AttemptRecord, Line, Made, Spend, Standing, Tally
+from reelsweep.tasks.ledger.records import AttemptRecord, Line, Made, Picture, Spend, Standing, Tally
 from reelsweep.tasks.ledger.schema import facts
+from reelsweep.tasks.ledger.trouble import REBUILD
 from sqlalchemy import Connection, inspect, select
 
 T = TypeVar("T")
@@ -27,16 +31,28 @@ T = TypeVar("T")
 class Reading:
     """The half of a ledger that changes nothing; runs beside the writer."""
 
-    def __init__(self, place: FilePlace | ServerPlace, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        place: FilePlace | ServerPlace,
+        clock: Callable[[], datetime],
+        uptime: Callable[[], float],
+        purpose: Literal["read", "look"] = "read",
+    ) -> None:
         self._place = place
         self._clock = clock
-        self._reader = Reader(lambda: open_link(place, "read"), str(place))
+        self._uptime = uptime
+        self._boot_id = read_boot_id()
+        self._reader = Reader(lambda: open_link(place, purpose), str(place))
         self.ledger_id = ""
         """Whoever opens it says which it is."""
 
     def if_lost(self, out: str) -> str:
         """What the owner of an OUT does where this is not its ledger, and that one is lost."""
         return self._place.if_lost(out)
+
+    def about(self, error: TroubleError, out: str) -> TroubleError:
+        """An error of this ledger with a remedy for the OUT that it is in the way of."""
+        return about(error, out, self._place)
 
     async def standings(
         self, gateway: str, fingerprints: Sequence[str] | None, out_id: str
@@ -101,6 +117,18 @@ class Reading:
         """Counts and money of an OUT; with `run_id`, `posts` are that run's."""
         return await self._read(lambda conn: reads.read_tally(conn, out_id, run_id))
 
+    async def picture(self, out_id: str) -> Picture:
+        """Counts, money and what is open of an OUT, as it is: what a dead run had in flight is unknown."""
+
+        def read(conn: Connection) -> Picture:
+            return reads.read_picture(conn, out_id, find_dead(conn, self._place, self._moment()))
+
+        return await self._read(read)
+
+    async def latest_plan(self, out_id: str) -> tuple[str, str] | None:
+        """The gateway and the hash of an OUT's latest plan; None where it has none."""
+        return await self._read(lambda conn: lookups.read_latest_plan(conn, out_id))
+
     async def strata(self, out_id: str, gateway: str) -> list[StratumCount]:
         """Results of an OUT by model asked for and stratum, in order of appearance."""
         return await self._read(lambda conn: reads.read_strata(conn, out_id, gateway))
@@ -139,9 +167,12 @@ class Reading:
             snapshot.close()
             raise TroubleError(
                 f"Ledger {self._place}: it was removed or replaced while it was in use.",
-                f"Put it back. {self.if_lost('OUT')}",
+                f"Put it back. If it is lost, move away what stands in its place and run `{REBUILD}`.",
             )
         return snapshot
+
+    def _moment(self) -> Moment:
+        return Moment(now=self._clock(), uptime_s=self._uptime(), boot_id=self._boot_id)
 
     async def _read(self, call: Callable[[Connection], T]) -> T:
         return await wait(self._reader.submit(call))

@@ -5,15 +5,24 @@ Runs on a connection of its own, beside the writer.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import islice
 from typing import Any
 
 from reelsweep.tasks.gateway.strata import Stratum, StratumCount
-from reelsweep.tasks.ledger.records import AttemptRecord, ManifestStatus, ResultRecord, Standing, Tally
+from reelsweep.tasks.ledger.records import (
+    AttemptRecord,
+    ManifestStatus,
+    OpenAt,
+    Picture,
+    ResultRecord,
+    Standing,
+    Tally,
+)
 from reelsweep.tasks.ledger.schema import attempts, generations, plan_rows, results, runs
-from sqlalchemy import Connection, Select, bindparam, exists, func, select
+from sqlalchemy import BindParameter, Connection, Select, and_, bindparam, case, exists, func, or_, select
 
 _ASKED_AT_ONCE = 1_000
 
@@ -93,6 +102,25 @@ def read_tally(conn: Connection, out_id: str, run_id: str | None) -> Tally:
         cost_musd=int(money.cost),
         reserved_musd=int(money.reserved),
         in_flight=conn.execute(_IN_FLIGHT, {"b_out": out_id}).scalar_one(),
+    )
+
+
+def read_picture(conn: Connection, out_id: str, dead: Sequence[str]) -> Picture:
+    """Counts, money and what is open; what `dead` runs had in flight is unknown, whatever their rows say."""
+    tally = read_tally(conn, out_id, None)
+    asked = {"b_out": out_id, "b_dead": list(dead), "b_but": list(dead)}
+    lost = conn.execute(_LOST, asked).scalar_one()
+    counts = Counter(tally.counts)
+    counts["unknown"] += lost
+    counts["in_progress"] -= lost
+    in_flight = conn.execute(_IN_FLIGHT_ALIVE, asked).scalar_one()
+    rows = conn.execute(_OPEN, asked).all()
+    return Picture(
+        tally=replace(tally, counts={name: n for name, n in counts.items() if n}, in_flight=in_flight),
+        open_at=tuple(
+            OpenAt(gateway=row.gateway, unknown=row.unknown, waiting=row.waiting, num_left=row.left)
+            for row in rows
+        ),
     )
 
 
@@ -200,6 +228,56 @@ _POSTS = (
     select(func.count())
     .select_from(attempts)
     .where(attempts.c.run_id == bindparam("b_run"), attempts.c.state != "withdrawn")
+)
+_DEAD: BindParameter[str] = bindparam("b_dead", expanding=True)
+_OF_DEAD = exists().where(
+    attempts.c.attempt_id == generations.c.attempt_id,
+    attempts.c.state == "intent",
+    attempts.c.run_id.in_(_DEAD),
+)
+"""The POST that speaks for the generation was on its way when its run died."""
+_LOST = (
+    select(func.count())
+    .select_from(plan_rows)
+    .join(generations, plan_rows.c.generation_id == generations.c.generation_id)
+    .where(plan_rows.c.out_id == bindparam("b_out"), plan_rows.c.in_plan, _OF_DEAD)
+)
+_BUT: BindParameter[str] = bindparam("b_but", expanding=True)
+"""The dead once more: of an empty list under one name SQLAlchemy makes the same of IN and NOT IN (tried)."""
+_ALIVE = _LIVE.where(runs.c.run_id.not_in(_BUT))
+_IN_FLIGHT_ALIVE = (
+    select(func.count())
+    .select_from(attempts)
+    .join(generations, generations.c.generation_id == attempts.c.generation_id)
+    .where(attempts.c.state == "intent", attempts.c.run_id.in_(_ALIVE), _IN_OUT)
+)
+_IS_UNKNOWN = or_(generations.c.status == "unknown", _OF_DEAD)
+_IS_WAITING = and_(
+    generations.c.status != "unknown",
+    or_(
+        generations.c.next_step.in_(("fetch", "recover")),
+        generations.c.status == "failed_to_download",
+    ),
+)
+_IN_PLAN = exists().where(
+    plan_rows.c.generation_id == generations.c.generation_id,
+    plan_rows.c.out_id == bindparam("b_out"),
+    plan_rows.c.in_plan,
+)
+_OPEN = (
+    select(
+        generations.c.gateway,
+        func.sum(case((_IS_UNKNOWN, 1), else_=0)).label("unknown"),
+        func.sum(case((_IS_WAITING, 1), else_=0)).label("waiting"),
+        func.sum(case((_IN_PLAN, 0), else_=1)).label("left"),
+    )
+    .where(
+        _IN_OUT,
+        or_(_IS_UNKNOWN, _IS_WAITING),
+        or_(generations.c.run_id.is_(None), generations.c.run_id.not_in(_ALIVE)),
+    )
+    .group_by(generations.c.gateway)
+    .order_by(generations.c.gateway)
 )
 _STRATUM = (plan_rows.c.model, attempts.c.served_model, attempts.c.system_fingerprint)
 _STRATA = (

@@ -285,6 +285,27 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpenAt:
+    """Requests of an OUT that one gateway has left open, in no live run's hands."""
+
+    gateway: str
+    unknown: int
+    waiting: int
+    """Paid for, and still to end or to be fetched."""
+    num_left: int
+    """Of both, those that the latest plan does not ask for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """One OUT at one instant, the dead taken for dead, whether or not anybody has written that down."""
+
+    tally: Tally
+    open_at: tuple[OpenAt, ...]
+    """By gateway; those where nothing is open are absent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanDiff:
     """What a plan asks for beside the one before it in the same OUT, in rows; where they stand is no news."""
 

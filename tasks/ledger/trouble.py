@@ -8,6 +8,8 @@ import asyncpg
 from reelsweep.prompts.errors import ReelsweepError, TroubleError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+REBUILD = "reelsweep reconcile OUT --rebuild"
+"""The remedy of a damaged ledger, until `about` names the OUT."""
 _KEPT = "What was recorded before stays recorded."
 _MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
@@ -18,8 +20,7 @@ _MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         ("malformed", "not a database", "file is encrypted"),
         "the file is damaged",
-        "Restore it from a copy, or move it away with its -wal and -shm and run"
-        " `reelsweep reconcile OUT --rebuild`.",
+        f"Restore it from a copy, or move it away with its -wal and -shm and run `{REBUILD}`.",
     ),
     (
         ("readonly", "read-only", "errno 13]", "errno 30]"),

@@ -45,7 +45,7 @@ def read_facts(out: str | Path) -> dict[str, str]:
 
 
 def _facts(out: str | Path, name: str) -> dict[str, str]:
-    metadata = pq.read_metadata(_existing(out, name)).metadata or {}
+    metadata = pq.read_metadata(existing(out, name)).metadata or {}
     facts = {key.decode(): value.decode() for key, value in metadata.items()}
     return {key.removeprefix(FACT): facts[key] for key in sorted(facts) if key.startswith(FACT)}
 
@@ -53,7 +53,7 @@ def _facts(out: str | Path, name: str) -> dict[str, str]:
 def published_attempts(out: str | Path) -> list[str]:
     """The ids of the POSTs that the files know of, of those that were really made; the newest last."""
     try:
-        ids = pq.read_table(_existing(out, "attempts.parquet"), columns=["attempt_id"])["attempt_id"]
+        ids = pq.read_table(existing(out, "attempts.parquet"), columns=["attempt_id"])["attempt_id"]
     except (OutError, OSError, pa.ArrowException):
         return []
     return sorted(name for name in ids.to_pylist() if not name.startswith(LOST))
@@ -77,7 +77,7 @@ def read_seeds(out: str | Path) -> dict[tuple[str, str], Literal["yes", "no"]]:
     """
     columns = ["gateway", "model", "seed_honoured"]
     try:
-        table = pq.read_table(_existing(out, "manifest.parquet"), columns=columns)
+        table = pq.read_table(existing(out, "manifest.parquet"), columns=columns)
     except (OutError, OSError, pa.ArrowException):
         return {}
     said = table.group_by(columns).aggregate([]).to_pylist()
@@ -86,7 +86,7 @@ def read_seeds(out: str | Path) -> dict[tuple[str, str], Literal["yes", "no"]]:
 
 
 def _read(out: str | Path, name: str, paths: str, below: str) -> pandas.DataFrame:
-    frame = pq.read_table(_existing(out, name)).to_pandas()
+    frame = pq.read_table(existing(out, name)).to_pandas()
     folder = f"{_root(out)}/{below}".rstrip("/")
     frame[paths] = (f"{folder}/" + frame[paths]).astype(frame[paths].dtype)
     return frame
@@ -96,7 +96,7 @@ def _root(out: str | Path) -> str:
     return str(out).rstrip("/") if is_remote(str(out)) else str(Path(out).resolve())
 
 
-def _existing(out: str | Path, name: str) -> Path | pa.BufferReader:
+def existing(out: str | Path, name: str) -> Path | pa.BufferReader:
     """The file where it is a file, else its bytes, read in one piece: an object may be replaced meanwhile."""
     if is_remote(str(out)):
         content = Objects(checked_url(str(out))).read(name)

@@ -157,6 +157,7 @@ class RunContext:
 
     def trouble(self, error: TroubleError) -> None:
         """The machine fails: nothing more is bought that could not be kept."""
+        error = self.ledger.about(error, str(self.store.storage))
         self.stop(Stop(reason="trouble", message=error.message, remedy=error.remedy))
 
     def stop_model(self, model: str, stop: Stop) -> None:

@@ -98,6 +98,8 @@ def test_ctrl_c_once_finishes_what_is_paid_for(
     assert statuses(tmp_path) == {"success": sent, "planned": 9 - sent}
     assert "stopping: Interrupted" in document["err"]
     assert document["err"].count("once more to cut off") == 1
+    told = [line for line in document["err"].splitlines() if " of 9: " in line]
+    assert told[-1].startswith(f"{sent} of 9: {sent} done"), "the last line has what ended meanwhile"
 
 
 def test_ctrl_c_twice_cuts_off(

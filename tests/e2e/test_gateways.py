@@ -164,7 +164,7 @@ async def test_a_run_answers_for_its_own_rows_when_another_plan_takes_their_plac
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What it has left unknown is in its exit code, though the OUT's latest plan asks another gateway."""
+    """What it has left is in its exit code and its counts, though the latest plan asks another gateway."""
     monkeypatch.setenv("REELSWEEP_API_KEY", "key")
 
     def ask_elsewhere() -> None:
@@ -183,3 +183,26 @@ async def test_a_run_answers_for_its_own_rows_when_another_plan_takes_their_plac
     own_gateway.answer = answer
     summary = await make(pd.DataFrame({"prompt": ["one"]}), gateway=own_gateway.base_url)
     assert (summary.exit_code, summary.posts) == (1, 1)
+    assert (summary.counts, summary.planned) == ({"unknown": 1}, 1)
+
+
+async def test_a_price_settles_what_every_asked_gateway_turns_out_to_bill(
+    make: Callable[..., Any],
+    own_gateway: Any,
+    respond: Callable[..., bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not only at the one that is asked first: what is paid for elsewhere costs as well."""
+    monkeypatch.setenv("REELSWEEP_HOME", str(tmp_path / "home"))
+    own_gateway.answer = lambda _asked: respond(b": waiting\n\n", Content_Length="999")
+    table, out = pd.DataFrame({"prompt": ["one"]}), tmp_path / "out"
+    for url in (own_gateway.base_url, own_gateway.base_url.replace("127.0.0.1", "localhost")):
+        assert (await make(table, gateway=url, output="text")).counts == {"unknown": 1}
+    for kept in (out / "transcripts").iterdir():
+        event = {"choices": [{"index": 0, "delta": {"content": "hello"}, "finish_reason": "stop"}]}
+        kept.write_text(f"data: {json.dumps(event)}\n\ndata: [DONE]\n\n")
+    assert await asyncio.to_thread(command.reconcile, str(out), price="0.30") == 0
+    manifest = read_manifest(out)
+    assert manifest["status"].tolist() == ["success", "success"]
+    assert manifest["cost_usd"].tolist() == [0.3, 0.3]

@@ -6,6 +6,7 @@ import ctypes
 import json
 import os
 import resource
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -90,9 +91,10 @@ def test_a_damaged_ledger_is_made_anew_and_buys_nothing_again(
     code, told, _ = command(*words(sandbox))
     assert code == 1
     assert "the file is damaged" in told["error"]
-    assert "reconcile OUT --rebuild" in told["remedy"]
+    remedy = shlex.split(told["remedy"].split("`")[1])
+    assert remedy == ["reelsweep", "reconcile", str(folder / "out"), "--rebuild"]
     ledger.replace(folder / "damaged.db")
-    assert command("reconcile", "out", "--rebuild")[0] == 0
+    assert command(*remedy[1:])[0] == 0
     code, told, _ = command(*words(sandbox))
     assert (code, told["counts"], len(sandbox.bill()) - before) == (0, {"success": 3}, 0)
 
@@ -115,6 +117,28 @@ def test_a_folder_that_cannot_be_written_to_is_said_before_anything_is_sent(
     assert str(out) in told["error"]
     assert told["remedy"]
     assert len(sandbox.bill()) == before
+
+
+def test_where_the_ledger_cannot_be_read_the_files_tell(
+    command: Callable[..., Ended], sandbox: SandboxServer, folder: Path
+) -> None:
+    """A log that only a writer could read, in a folder that nobody may write to: it is said which it is."""
+    command(*words(sandbox))
+    out = folder / "out"
+    known = command("status", "out")[1]
+    (out / "ledger.db-wal").write_bytes(b"\0" * 64)
+    out.chmod(0o555)
+    try:
+        code, told, _ = command("status", "out", preexec_fn=obey_permissions)
+    finally:
+        out.chmod(0o755)
+    assert (code, told["source"]) == (0, "files")
+    assert "as its files were last published" in told["note"]
+    assert {name: told[name] for name in ("counts", "posts", "cost_usd")} == {
+        "counts": {"success": 3},
+        "posts": 3,
+        "cost_usd": known["cost_usd"],
+    }
 
 
 def test_a_manifest_deleted_by_hand_comes_back(

@@ -9,7 +9,7 @@ import pytest
 from reelsweep.flows.options import RunOptions
 from reelsweep.flows.planning.claim import claim_out
 from reelsweep.flows.prepare import prepare
-from reelsweep.prompts.errors import OutError
+from reelsweep.prompts.errors import OutError, SettingsError
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.manifest.outfile import read_out
 
@@ -34,3 +34,23 @@ def test_an_out_that_became_the_sandboxs_meanwhile_takes_no_real_results(
     facts = read_out(tmp_path / "out")
     assert facts is not None
     assert facts.gateway_kind == "sandbox"
+
+
+def test_a_ledger_that_is_another_one_is_said_without_its_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line stands in logs; the place in it is what tells the two apart."""
+    monkeypatch.setenv("REELSWEEP_HOME", str(tmp_path / "home"))
+    out, url = str(tmp_path / "out"), "postgresql://me:hunter2@host.example.com/db"
+    prepared = prepare(pd.DataFrame({"prompt": ["a fox"]}), RunOptions(out=out, ledger=url))
+    first, second = (Ledger.open(f"sqlite:///{tmp_path / name}") for name in ("first.db", "second.db"))
+    try:
+        claim_out(prepared, first)
+        with pytest.raises(
+            SettingsError, match=r"another ledger than postgresql://host\.example\.com/db"
+        ) as said:
+            claim_out(prepared, second)
+    finally:
+        first.close()
+        second.close()
+    assert "hunter2" not in str(said.value)

@@ -64,3 +64,29 @@ def test_a_mistake_in_a_sandbox_script_is_one_line_whose_remedy_works(
     assert "\n" not in caught.value.message
     assert str(path) in caught.value.message
     assert Script.model_validate_json(caught.value.remedy.removeprefix("Write JSON such as ").rstrip("."))
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "remedy"),
+    [
+        (
+            ("status", "one", "two three"),
+            "takes no more than came before: 'two three'",
+            "reelsweep status --help",
+        ),
+        (("show", "one"), "--row requires", "reelsweep show --help"),
+    ],
+)
+def test_what_cannot_be_read_names_the_command_and_its_help(
+    words: tuple[str, ...], said: str, remedy: str
+) -> None:
+    """One word too many, or too few: the line says which, and whose help says how it is meant."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "reelsweep.flows.cli", *words],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+    )
+    assert ended.returncode == 2
+    assert said in ended.stderr
+    assert f"See `{remedy}`." in ended.stderr

@@ -7,10 +7,13 @@ import json
 import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from reelsweep.flows.out.places import reconcile_with
 from reelsweep.flows.reporting.bar import BarDisplay
 from reelsweep.flows.reporting.display import Progress, SilentDisplay, escape_terminal
 from reelsweep.flows.reporting.lines import JsonDisplay, LineDisplay
@@ -40,6 +43,7 @@ SUMMARY = RunSummary(
     posts=11,
     cost_usd=8.8,
     elapsed_s=200.0,
+    reconcile="reelsweep reconcile runs/table",
 )
 
 
@@ -111,6 +115,21 @@ def test_lines_are_throttled_but_the_end_is_shown() -> None:
         "5 of 10: 3 done, 1 failed, 1 refused; 4 in flight; 2.5/min; 2 min 5 s left; "
         "$3.20 spent, $3.20 reserved; cool-down 12 s"
     )
+
+
+@pytest.mark.parametrize("kind", [LineDisplay, JsonDisplay])
+def test_the_last_word_of_a_run_that_was_stopped_is_shown(kind: Callable[..., Any]) -> None:
+    """Rows that ended since the last line are in it, though the plan is not done; once, and no more."""
+    stream = io.StringIO()
+    display = kind(stream, clock=Clock())
+    display.update(Progress(planned=20))
+    display.update(Progress(planned=20, done=3))
+    display.update(Progress(planned=20, done=4, is_last=True))
+    display.update(Progress(planned=20, done=4, is_last=True))
+    first, last = stream.getvalue().splitlines()
+    assert ("4 of 20: 4 done" in last) == (kind is LineDisplay)
+    assert kind is LineDisplay or json.loads(last)["done"] == 4
+    assert first != last
 
 
 def test_json_lines_are_objects_with_a_time_and_an_event() -> None:
@@ -243,5 +262,13 @@ def test_without_a_price_no_money_is_spoken_of() -> None:
 
 def test_a_remedy_names_the_folder_as_a_shell_takes_it() -> None:
     """The command in it runs as it stands, also where the folder's name has a space."""
-    (remedy,) = list_remedies(SUMMARY.model_copy(update={"out": "runs/my cats"}))
-    assert "`reelsweep reconcile 'runs/my cats'`" in remedy
+    command = reconcile_with(Path("runs/my cats"), "sqlite:////data/my ledger.db")
+    (remedy,) = list_remedies(SUMMARY.model_copy(update={"reconcile": command}))
+    assert "`reelsweep reconcile 'runs/my cats' --ledger 'sqlite:////data/my ledger.db'`" in remedy
+
+
+def test_nobody_is_to_be_asked_who_has_ended_with_the_run() -> None:
+    """The remedy for unknown rows of a run's own sandbox is the one that works."""
+    (remedy,) = list_remedies(SUMMARY.model_copy(update={"reconcile": ""}))
+    assert "reconcile" not in remedy
+    assert "`--on-unknown resubmit`" in remedy

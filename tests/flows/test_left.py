@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import shlex
+from functools import partial
 from itertools import product
+from pathlib import Path
 from typing import get_args
 
+from reelsweep.flows.out.places import reconcile_with
 from reelsweep.flows.recovery.left import Asked, Left, next_line
+
+COMMAND = partial(reconcile_with, Path("o"), None)
 
 
 def test_every_end_names_one_next_step() -> None:
     """Whatever was asked and whatever is left, it is one line; only where nothing is open it says so."""
     for unknown, waiting, asked in product((0, 2), (0, 3), get_args(Asked)):
         left = Left(unknown=unknown, waiting=waiting)
-        line = next_line("runs/cats", left, asked)
+        line = next_line(partial(reconcile_with, Path("runs/cats"), None), left, asked)
         assert line.startswith("next: ")
         assert "\n" not in line
         assert ("nothing is open" in line) != left.is_open
@@ -21,16 +27,27 @@ def test_every_end_names_one_next_step() -> None:
 
 def test_no_later_bill_is_awaited_where_this_one_has_decided_all() -> None:
     """Every attempt is settled and the clip is not here: only the gateway, or another purchase, brings it."""
-    line = next_line("o", Left(unknown=1, waiting=0), "whole bill")
+    line = next_line(COMMAND, Left(unknown=1, waiting=0), "whole bill")
     assert "bill" not in line
-    assert line.startswith("next: reelsweep reconcile o asks the gateway")
+    assert line.startswith("next: `reelsweep reconcile o` asks the gateway")
     assert "--on-unknown resubmit" in line
 
 
 def test_what_waits_comes_before_what_only_a_bill_decides() -> None:
     """A clip that is paid for and not here may be lost by waiting."""
     assert (
-        next_line("o", Left(unknown=1, waiting=1), "gateways") == "next: reelsweep reconcile o again, later"
+        next_line(COMMAND, Left(unknown=1, waiting=1), "gateways")
+        == "next: `reelsweep reconcile o` again, later"
     )
-    assert next_line("o", Left(unknown=1, waiting=0), "files") == "next: reelsweep reconcile o"
-    assert "--bill" in next_line("o", Left(unknown=1, waiting=0), "gateways")
+    assert next_line(COMMAND, Left(unknown=1, waiting=0), "files") == "next: `reelsweep reconcile o`"
+    assert "--bill" in next_line(COMMAND, Left(unknown=1, waiting=0), "gateways")
+
+
+def test_the_next_command_runs_as_it_stands() -> None:
+    """With the ledger that was given, and quoted where a shell would read it otherwise."""
+    command = partial(reconcile_with, Path("my cats"), "sqlite:////data/l.db")
+    for asked in get_args(Asked):
+        line = next_line(command, Left(unknown=1, waiting=0), asked)
+        words = shlex.split(line.split("`")[1])
+        assert words[:3] == ["reelsweep", "reconcile", "my cats"]
+        assert words[-2:] == ["--ledger", "sqlite:////data/l.db"]
