@@ -70,6 +70,13 @@ def kept_facts(out: str | Path) -> dict[str, str]:
     return {}
 
 
+def are_of_one_moment(out: str | Path) -> bool:
+    """Whether manifest and attempts were published together, by the totals that both carry."""
+    with suppress(OutError, OSError, pa.ArrowException):
+        return _facts(out, "manifest.parquet") == _facts(out, "attempts.parquet")
+    return False
+
+
 def read_seeds(out: str | Path) -> dict[tuple[str, str], Literal["yes", "no"]]:
     """What the manifest says of seeds, by (gateway, model); what it does not know is absent.
 

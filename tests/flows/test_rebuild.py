@@ -3,44 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shutil import copyfile
 from typing import Any
 
 import pytest
+from histories import FACTS, GATEWAY, RUN, Clock, answer, result, spec, store, take_files
 from reelsweep.flows.out.outs import open_out
 from reelsweep.flows.out.places import find_out
 from reelsweep.flows.out.planned import plan_row, row_key
 from reelsweep.flows.planning.claim import refuse_older
 from reelsweep.flows.recovery.rebuild import Rebuilt, rebuild
 from reelsweep.prompts.errors import OutError
-from reelsweep.prompts.fingerprint import request_fingerprint
-from reelsweep.prompts.request import GenerationSpec
-from reelsweep.tasks.gateway.outcome import Choice, Outcome
 from reelsweep.tasks.ledger.ledger import Ledger
-from reelsweep.tasks.ledger.records import (
-    Answer,
-    Claim,
-    ClaimRequest,
-    ResultRecord,
-    RunRecord,
-    Spend,
-    Standing,
-)
+from reelsweep.tasks.ledger.records import Claim, ClaimRequest, Spend, Standing
 from reelsweep.tasks.manifest.outfile import OutFacts, write_out
 from reelsweep.tasks.manifest.read import read_attempts
 from reelsweep.tasks.manifest.write import publish
-
-GATEWAY = "https://gateway.example.com"
-CLIP = b"\0\0\0\x18ftypmp42 a clip"
-SHA256 = hashlib.sha256(CLIP).hexdigest()
-CLIP_NAME = f"videos/{SHA256[:2]}/{SHA256}.mp4"
-FACTS = {"out_id": "out", "ledger_id": "", "table": "t", "gateway_kind": "real", "format_version": "1"}
 
 HISTORIES: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
     "never sent": ([], []),
@@ -62,25 +44,22 @@ HISTORIES: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
     "unknown, then bought again": (["buy", "cut"], ["again", "made"]),
     "unknown, then bought again and refused": (["buy", "cut"], ["again", "refused"]),
     "unknown and not billed, then bought again": (["buy", "cut", "free"], ["buy"]),
+    "unknown and not billed, then billed after all": (["buy", "cut", "free"], ["charged"]),
+    "failed and not billed, then billed after all": (["buy", "broken", "free"], ["charged"]),
+    "bought twice, not billed, then billed after all": (
+        ["buy", "cut", "free", "buy", "cut", "free"],
+        ["charged"],
+    ),
     "failed at the gateway and not billed": (["buy", "broken", "free"], []),
     "throttled, then made": (["buy", "throttled"], ["buy", "made"]),
     "not downloaded, then stored": (["buy", "not stored"], ["stored"]),
+    "made and invalid, then sent again": (["buy", "invalid"], ["retry"]),
+    "made and invalid, then sent again and cut": (["buy", "invalid"], ["retry", "cut"]),
     "made": (["buy", "made"], []),
     "refused": (["buy", "refused"], []),
     "without a video": (["buy", "empty"], []),
 }
 """What happened to a row before the first of two moments, and between the two."""
-
-
-@dataclass
-class Clock:
-    """It moves at every look."""
-
-    now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        self.now += timedelta(seconds=1)
-        return self.now
 
 
 @dataclass(frozen=True)
@@ -92,23 +71,7 @@ class Moment:
     spend: Spend
 
 
-def _spec(number: int) -> GenerationSpec:
-    messages: list[Any] = [{"role": "user", "content": f"prompt {number}"}]
-    payload: dict[str, Any] = {"model": "film", "messages": messages, "stop": ["x"] * (number % 2 + 1)}
-    return GenerationSpec(
-        ordinal=number,
-        prompt_id=f"p{number}",
-        row_idx=number,
-        sample_idx=0,
-        output="video",
-        model="film",
-        payload=payload,
-        request_fingerprint=request_fingerprint(payload, 0),
-        prompt=f"prompt {number}",
-    )
-
-
-SPECS = [_spec(number) for number in range(2 * len(HISTORIES))]
+SPECS = [spec(number) for number in range(2 * len(HISTORIES))]
 """One for each history, and one more that only the plan of the second moment asks for."""
 NAMES = {spec.request_fingerprint: name for spec, name in zip(SPECS, [*HISTORIES] * 2, strict=True)}
 
@@ -134,41 +97,34 @@ class History:
     async def _take(self, number: int, step: str) -> None:
         ledger = self.ledger
         match step:
-            case "buy" | "again":
-                allow = frozenset({"unknown"} if step == "again" else ())
-                claim = await ledger.claim(GATEWAY, _wish(number, allow))
+            case "buy" | "again" | "retry":
+                leave = {"again": ["unknown"], "retry": ["failed_billed"]}
+                claim = await ledger.claim(GATEWAY, _wish(number, frozenset(leave.get(step, []))))
                 assert isinstance(claim, Claim), claim
                 self._claims[number] = claim.attempt_id
             case "free":
                 await ledger.decide(self._claims[number], billed="no", cost_musd=None)
+            case "charged":
+                await ledger.decide(self._claims[number], billed="yes", cost_musd=90)
             case "withdrawn":
                 await ledger.withdraw(self._claims[number], "cancelled")
-            case "made" | "not stored" | "stored":
+            case "made" | "not stored" | "stored" | "invalid":
                 if step != "stored":
-                    await ledger.answer(self._claims[number], _answer("succeeded", "yes", "in_progress"))
-                status = "failed_to_download" if step == "not stored" else "success"
-                await ledger.settle(self._claims[number], [_result(status)], status)
+                    await ledger.answer(self._claims[number], answer("made"))
+                ends = {"not stored": "failed_to_download", "invalid": "invalid_output"}
+                status: Any = ends.get(step, "success")
+                await ledger.settle(self._claims[number], [result(status)], status)
             case _:
-                await ledger.answer(self._claims[number], _answer(*_ENDS[step]))
+                await ledger.answer(self._claims[number], answer(step))
 
     async def moment(self, name: str) -> Moment:
         """Publish what the ledger knows now."""
         files = self.folder / name
-        _store(files)
+        store(files)
         with self.ledger.state("out") as state:
             told = await asyncio.to_thread(lambda: (list(state.lines()), list(state.attempts())))
         await asyncio.to_thread(publish, files, *told, FACTS, settle_s=None)
         return Moment(files, await self.ledger.standings(GATEWAY, None, "out"), await self.ledger.spend())
-
-
-_ENDS: Mapping[str, tuple[Any, Any, Any]] = {
-    "cut": ("incomplete", "maybe", "unknown"),
-    "refused": ("refused", "maybe", "refused"),
-    "throttled": ("failed", "no", "failed"),
-    "broken": ("failed", "maybe", "unknown"),
-    "wrong": ("failed", "no", "failed"),
-    "empty": ("no_video", "yes", "failed"),
-}
 
 
 def _wish(number: int, allow: frozenset[Any]) -> ClaimRequest:
@@ -182,44 +138,9 @@ def _wish(number: int, allow: frozenset[Any]) -> ClaimRequest:
     )
 
 
-def _answer(kind: Any, billed: Any, status: Any) -> Answer:
-    choices = (Choice(choice_idx=0, video_url="https://x.example.com/a.mp4"),) if kind == "succeeded" else ()
-    retry: Any = {"no": "backoff", "maybe": "resubmit_once"}[billed] if kind == "failed" else "none"
-    outcome = Outcome(
-        status=kind,
-        retry=retry,
-        billed=billed,
-        choices=choices,
-        error_type="rate_limit" if retry == "backoff" else None,
-    )
-    cost = 100 if billed == "yes" else None
-    return Answer(outcome=outcome, manifest_status=status, billed=billed, cost_musd=cost, cost_source="price")
-
-
-def _result(status: Any) -> ResultRecord:
-    clip = {"file_name": CLIP_NAME, "sha256": SHA256, "size_bytes": len(CLIP)} if status == "success" else {}
-    return ResultRecord(choice_idx=0, status=status, **clip)
-
-
-def _store(folder: Path) -> None:
-    clip = folder / CLIP_NAME
-    clip.parent.mkdir(parents=True)
-    clip.write_bytes(CLIP)
-
-
 async def _play(folder: Path) -> tuple[Moment, Moment]:
     history = History(folder)
-    run = RunRecord(
-        run_id="run",
-        out_id="out",
-        gateway=GATEWAY,
-        plan_hash="",
-        settings={},
-        code_version="",
-        host="",
-        pid=1,
-    )
-    await history.ledger.start_run(run)
+    await history.ledger.start_run(RUN)
     await history.plan(len(HISTORIES))
     for number, (before, _) in enumerate(HISTORIES.values()):
         await history.play(number, before)
@@ -242,12 +163,7 @@ def _rebuilt(
     out: Path, manifest: Moment | None, attempts: Moment | None, *, ended: bool = True
 ) -> tuple[Rebuilt, Moment]:
     """The ledger made anew from the manifest of one moment and the attempts of another, and what it says."""
-    _store(out)
-    for name in ("manifest", "plan", "metadata"):
-        if manifest is not None:
-            copyfile(manifest.files / f"{name}.parquet", out / f"{name}.parquet")
-    if attempts is not None:
-        copyfile(attempts.files / "attempts.parquet", out / "attempts.parquet")
+    take_files(out, manifest and manifest.files, attempts and attempts.files)
     write_out(out, OutFacts(out_id="out", ledger_id="", table="t", gateway_kind="real", ended=ended))
     done = rebuild(find_out(out))
     return done, asyncio.run(_read(out))
