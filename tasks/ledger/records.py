@@ -322,3 +322,5 @@ class Restored:
     attempts: int
     unknown: int
     """Rows that may have been bought after the manifest was last written."""
+    resolved: int = 0
+    """Suppositions that were not kept: another OUT's files tell what came of the row."""

@@ -13,9 +13,8 @@ from datetime import datetime
 from typing import Any
 
 from reelsweep.tasks.gateway.rules import RULES
-from reelsweep.tasks.ledger.standing import RETRYABLE, purchase_key
+from reelsweep.tasks.ledger.standing import LOST, RETRYABLE, purchase_key
 from reelsweep.tasks.manifest.columns import ATTEMPTS
-from reelsweep.tasks.manifest.read import LOST
 
 Row = Mapping[str, Any]
 WHY = "the manifest counts this POST, and attempts.parquet does not tell of it"

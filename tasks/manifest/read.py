@@ -15,12 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from reelsweep.prompts.errors import OutError
 from reelsweep.prompts.remote import is_remote
+from reelsweep.tasks.ledger.standing import LOST
 from reelsweep.tasks.manifest.parquet import FACT
 from reelsweep.tasks.storage.objects import Objects
 from reelsweep.tasks.storage.remote import checked_url
-
-LOST = "lost-"
-"""Begins the id of a POST that `reconcile --rebuild` supposes; the others sort by their time."""
 
 if TYPE_CHECKING:
     import pandas

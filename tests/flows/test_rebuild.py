@@ -231,6 +231,28 @@ def test_after_a_crash_nothing_that_a_file_tells_of_is_to_be_bought(
     assert {NAMES[name] for name, it in anew.standings.items() if it.next_step == "buy"} == set()
 
 
+@pytest.mark.parametrize("ended", [True, False], ids=["ended", "crashed"])
+@pytest.mark.parametrize("first", [0, 1])
+def test_two_folders_made_anew_in_one_ledger_tell_what_the_newer_one_knows(
+    first: int, ended: bool, moments: tuple[Moment, Moment], tmp_path: Path
+) -> None:
+    """They shared the lost one: whichever is read first, no row stays held whose end a file knows."""
+    url = f"sqlite:///{tmp_path / 'both.db'}"
+    for at in (first, 1 - first):
+        out, files = tmp_path / f"out {at}", moments[at].files
+        take_files(out, files, files)
+        facts = OutFacts(out_id=f"out {at}", ledger_id="", table="t", gateway_kind="real", ended=ended)
+        write_out(out, facts)
+        rebuild(find_out(out), url)
+    with closing(Ledger.open(url)) as ledger:
+        anew = asyncio.run(ledger.standings(GATEWAY, None, "out 1"))
+    for name, standing in moments[1].standings.items():
+        if standing.next_step == "none":
+            assert anew[name].status == standing.status, NAMES[name]
+        if standing.next_step != "buy" or not ended:
+            assert anew[name].next_step != "buy", NAMES[name]
+
+
 def test_posts_of_no_row_are_kept_until_a_plan_asks(moments: tuple[Moment, Moment], tmp_path: Path) -> None:
     """They are counted, and what is published from the new ledger names them still."""
     out = tmp_path / "out"
