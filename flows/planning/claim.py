@@ -14,7 +14,7 @@ from reelsweep.flows.prepare import Prepared, check_out
 from reelsweep.prompts.errors import OutError, SettingsError
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.manifest.outfile import OutFacts, create_out, read_out, write_out
-from reelsweep.tasks.manifest.read import published_attempts
+from reelsweep.tasks.manifest.read import published_attempts, published_lines
 from reelsweep.tasks.storage.out import Out
 
 LOOK_FIRST = 1000
@@ -60,13 +60,19 @@ def _give_facts(prepared: Prepared, ledger: Ledger) -> OutFacts:
 def refuse_older(out: Out, ledger: Ledger) -> None:
     """Refuse a ledger that does not know every POST that the files know: it would buy again what is missing.
 
-    Blocks. Raises OutError.
+    Attempts and manifest may be of two moments, or one of them gone. Blocks. Raises OutError.
     """
-    if asyncio.run(ledger.lacks_any(published_attempts(str(out)))):
+    if asyncio.run(_lacks_any(str(out), ledger)):
         raise OutError(
             f"The ledger of {out} is older than its manifest: running on could pay twice.",
             f"Restore the newest ledger. {ledger.if_lost(str(out))}",
         )
+
+
+async def _lacks_any(out: str, ledger: Ledger) -> bool:
+    if await ledger.lacks_any(published_attempts(out)):
+        return True
+    return await ledger.lacks_told(published_lines(out))
 
 
 async def refuse_other_table(prepared: Prepared, facts: OutFacts, ledger: Ledger) -> None:

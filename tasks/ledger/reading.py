@@ -17,7 +17,15 @@ from reelsweep.tasks.ledger.lines import OutState
 from reelsweep.tasks.ledger.link import open_link
 from reelsweep.tasks.ledger.place import FilePlace, ServerPlace
 from reelsweep.tasks.ledger.reader import Reader, Snapshot
-from reelsweep.tasks.ledger.records import AttemptRecord, Line, Made, Spend, Standing, Tally
+from reelsweep.tasks.ledger.records import (
+    AttemptRecord,
+    Line,
+    Made,
+    Spend,
+    Standing,
+    Tally,
+    ToldPosts,
+)
 from reelsweep.tasks.ledger.schema import facts
 from sqlalchemy import Connection, inspect, select
 
@@ -54,6 +62,10 @@ class Reading:
     async def lacks_any(self, attempt_ids: Sequence[str]) -> bool:
         """Whether this ledger does not know one of these attempts; looks at the last ones first."""
         return await self._read(lambda conn: lookups.lacks_any(conn, attempt_ids))
+
+    async def lacks_told(self, told: Sequence[ToldPosts]) -> bool:
+        """Whether a manifest tells of a POST that this ledger does not know, or of more POSTs."""
+        return bool(told) and await self._read(lambda conn: lookups.lacks_told(conn, told))
 
     async def attempts_of(self, gateway: str, fingerprint: str) -> list[AttemptRecord]:
         """All attempts of one generation, oldest first."""

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from reelsweep.prompts.errors import OutError
 from reelsweep.prompts.remote import is_remote
+from reelsweep.tasks.ledger.records import ToldPosts
 from reelsweep.tasks.ledger.standing import LOST
 from reelsweep.tasks.manifest.parquet import FACT
 from reelsweep.tasks.storage.objects import Objects
 from reelsweep.tasks.storage.remote import checked_url
+
+_FINGERPRINT = "request_fingerprint"
 
 if TYPE_CHECKING:
     import pandas
@@ -55,6 +59,48 @@ def published_attempts(out: str | Path) -> list[str]:
     except (OutError, OSError, pa.ArrowException):
         return []
     return sorted(name for name in ids.to_pylist() if not name.startswith(LOST))
+
+
+def published_lines(out: str | Path) -> list[ToldPosts]:
+    """The POSTs that lines of the manifest speak of and the ids of `published_attempts` do not vouch for.
+
+    None where the manifest cannot be read: a run replaces it.
+    """
+    columns = ["gateway", _FINGERPRINT, "started_at", "num_purchases", "choice_idx"]
+    try:
+        told = pq.read_table(_existing(out, "manifest.parquet"), columns=columns)
+    except (OutError, OSError, pa.ArrowException):
+        return []
+    lines = told.filter((pc.field("choice_idx") == 0) & pc.field("started_at").is_valid())
+    named = _named_posts(out)
+    silent = (
+        lines
+        if named is None
+        else lines.join(named, ["gateway", _FINGERPRINT, "started_at"], None, "left anti")
+    )
+    several = lines.filter(pc.field("num_purchases") > 1)
+    return [
+        ToldPosts(*row)
+        for table in (silent, several)
+        for row in zip(*(_plain(table, name) for name in columns[:4]), strict=True)
+    ]
+
+
+def _named_posts(out: str | Path) -> pa.Table | None:
+    """When the POSTs of attempts.parquet were sent, of those that were really made."""
+    columns = ["gateway", _FINGERPRINT, "sent_at", "attempt_id"]
+    try:
+        found = pq.read_table(_existing(out, "attempts.parquet"), columns=columns)
+    except (OutError, OSError, pa.ArrowException):
+        return None
+    really = found.filter(pc.field("attempt_id") < LOST).drop_columns(["attempt_id"])  # they are hex
+    return really.rename_columns(["gateway", _FINGERPRINT, "started_at"])
+
+
+def _plain(table: pa.Table, name: str) -> list[Any]:
+    """A column as Python values, instants as microseconds since 1970."""
+    column = table[name]
+    return (column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column).to_pylist()
 
 
 def kept_facts(out: str | Path) -> dict[str, str]:

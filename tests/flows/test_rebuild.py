@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copyfile
+from sqlite3 import connect
 from typing import Any
 
 import pytest
@@ -64,9 +65,10 @@ HISTORIES: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
 
 @dataclass(frozen=True)
 class Moment:
-    """A moment of the ledger, and where the files of it are."""
+    """A moment of the ledger, where the files of it are, and a backup of it."""
 
     files: Path
+    backup: Path
     standings: Mapping[str, Standing]
     spend: Spend
 
@@ -124,7 +126,11 @@ class History:
         with self.ledger.state("out") as state:
             told = await asyncio.to_thread(lambda: (list(state.lines()), list(state.attempts())))
         await asyncio.to_thread(publish, files, *told, FACTS, settle_s=None)
-        return Moment(files, await self.ledger.standings(GATEWAY, None, "out"), await self.ledger.spend())
+        backup = self.folder / f"{name}.db"
+        with closing(connect(self.folder / "lost.db")) as ledger, closing(connect(backup)) as copy:
+            ledger.backup(copy)
+        standings = await self.ledger.standings(GATEWAY, None, "out")
+        return Moment(files, backup, standings, await self.ledger.spend())
 
 
 def _wish(number: int, allow: frozenset[Any]) -> ClaimRequest:
@@ -172,7 +178,8 @@ def _rebuilt(
 async def _read(out: Path) -> Moment:
     ledger = await asyncio.to_thread(Ledger.open, f"sqlite:///{out / 'ledger.db'}")
     names = [spec.request_fingerprint for spec in SPECS]
-    told = Moment(out, await ledger.standings(GATEWAY, names, "out"), await ledger.spend())
+    standings = await ledger.standings(GATEWAY, names, "out")
+    told = Moment(out, out / "ledger.db", standings, await ledger.spend())
     await asyncio.to_thread(ledger.close)
     return told
 
@@ -304,6 +311,23 @@ def test_what_is_said_of_a_lost_ledger_can_be_done(
     with pytest.raises(OutError, match="knows the output folder already") as caught:
         rebuild(out, anew)
     assert "older" in caught.value.remedy
+
+
+@pytest.mark.parametrize("attempts", [0, 1, None])
+@pytest.mark.parametrize("manifest", [0, 1, None])
+@pytest.mark.parametrize("restored", [0, 1])
+def test_a_ledger_is_refused_where_either_file_tells_of_a_post_that_it_lacks(
+    restored: int, manifest: int | None, attempts: int | None, moments: tuple[Moment, Moment], tmp_path: Path
+) -> None:
+    """A backup of the first moment is, with a file of the second one; what knows all of them is not."""
+    files = [None if at is None else moments[at].files for at in (manifest, attempts)]
+    take_files(tmp_path / "out", *files)
+    with closing(Ledger.open(f"sqlite:///{moments[restored].backup}")) as ledger:
+        if restored == 0 and 1 in (manifest, attempts):
+            with pytest.raises(OutError, match="older than its manifest"):
+                refuse_older(find_out(tmp_path / "out"), ledger)
+        else:
+            refuse_older(find_out(tmp_path / "out"), ledger)
 
 
 def test_a_rebuilding_that_was_cut_off_goes_on_in_the_ledger_that_is_named(
