@@ -82,8 +82,7 @@ def _restore_attempts(conn: Connection, wish: PlanWish, records: Sequence[Attemp
         if there is not None and (both := merged(there, told)) != there:
             touched.append(_complete_attempt(conn, batch, both))
     for generation_id in dict.fromkeys(touched):
-        _resolve(conn, batch, generation_id, wish.now)
-        _derive_anew(conn, batch, generation_id)
+        _derive_anew(conn, batch, generation_id, wish.now)
     batch.write()
     supposed = [it.attempt_id for it in records if it.attempt_id.startswith(LOST)]
     return len(new), len(conn.execute(_WITHDRAWN, {"b_attempts": supposed}).all()) if supposed else 0
@@ -124,12 +123,12 @@ def _complete_attempt(conn: Connection, batch: Batch, record: AttemptRecord) -> 
     return generation_id
 
 
-def _resolve(conn: Connection, batch: Batch, generation_id: int, now: datetime) -> None:
-    """Withdraw what is only supposed, where the POSTs that files tell of leave nothing to be sent."""
-    traces = read_traces(conn, generation_id)
+def _resolved(conn: Connection, batch: Batch, traces: Sequence[Trace], now: datetime) -> Sequence[Trace]:
+    """What is only supposed is withdrawn where the POSTs that files tell of leave nothing to be sent."""
     supposed = [it for it in traces if _is_supposed(it)]
-    if not supposed or derive([it for it in traces if it not in supposed]).next_step == "buy":
-        return
+    told = [it for it in traces if it not in supposed]
+    if not supposed or derive(told).next_step == "buy":
+        return traces
     for trace in supposed:
         nothing = None if trace.reserved_musd is None else 0
         values = {"reserved_musd": nothing, "completed_at": now, "error_message": RESOLVED}
@@ -137,11 +136,12 @@ def _resolve(conn: Connection, batch: Batch, generation_id: int, now: datetime) 
             update(attempts).where(_THIS).values({**_NEVER_SENT, **values}), {"b_attempt": trace.attempt_id}
         )
         move(batch, trace.budget_slot, Money() - money_of(trace))
+    return told
 
 
 def _is_supposed(trace: Trace) -> bool:
-    is_told = trace.attempt_id != supposed_id(trace.idempotency_key)
-    return not is_told and trace.state == "unknown" and trace.kind is None and trace.billed == "maybe"
+    is_open = trace.state == "unknown" and trace.kind is None and trace.billed == "maybe"
+    return is_open and trace.attempt_id == supposed_id(trace.idempotency_key)
 
 
 def _doubt(conn: Connection, wish: PlanWish, doubts: Sequence[tuple[str, str]]) -> int:
@@ -156,7 +156,7 @@ def _doubt(conn: Connection, wish: PlanWish, doubts: Sequence[tuple[str, str]]) 
         run_id = f"restored-{wish.out_id}"
         _ensure_run(conn, wish, run_id, wish.out_id)
         conn.execute(insert(attempts), _doubtful(wish, generation_id, attempt_id, run_id, len(traces)))
-        _derive_anew(conn, batch, generation_id)
+        _derive_anew(conn, batch, generation_id, wish.now)
         count += 1
     batch.write()
     return count
@@ -182,10 +182,11 @@ def _doubtful(
     }
 
 
-def _derive_anew(conn: Connection, batch: Batch, generation_id: int) -> None:
-    """A claim stays with the run that has it."""
+def _derive_anew(conn: Connection, batch: Batch, generation_id: int, now: datetime) -> None:
+    """What the attempts amount to; a claim stays with the run that has it."""
+    traces = _resolved(conn, batch, read_traces(conn, generation_id), now)
     holder = conn.execute(_HOLDER, {"b_generation": generation_id}).scalar_one()
-    write_generation(batch, generation_id, derive(read_traces(conn, generation_id)), run_id=holder)
+    write_generation(batch, generation_id, derive(traces), run_id=holder)
 
 
 def _generation_id(conn: Connection, gateway: str, fingerprint: str) -> int:

@@ -244,8 +244,15 @@ def _attempt(row: Row, told: _Told, *, is_speaker: bool) -> tuple[AttemptRecord,
         results=results,
     )
     if state == "unknown":
-        record = replace(record, billed=record.billed or "maybe")
+        record = replace(record, billed=record.billed or "maybe", cost_source=_source(record))
     return record, status
+
+
+def _source(record: AttemptRecord) -> str | None:
+    """Who priced a POST of unknown fate: where it never named a job, only a bill can have."""
+    is_priced = record.billed == "yes" and record.cost_musd is not None
+    is_named = record.gateway_task_id is not None or record.status_url is not None
+    return "bill" if is_priced and not is_named else record.cost_source
 
 
 def _was_answered(row: Row, told: Row) -> bool:

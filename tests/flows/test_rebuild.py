@@ -51,6 +51,7 @@ HISTORIES: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
         ["buy", "cut", "free", "buy", "cut", "free"],
         ["charged"],
     ),
+    "unknown and billed, then bought again": (["buy", "cut", "charged"], ["again", "made"]),
     "failed at the gateway and not billed": (["buy", "broken", "free"], []),
     "throttled, then made": (["buy", "throttled"], ["buy", "made"]),
     "not downloaded, then stored": (["buy", "not stored"], ["stored"]),
@@ -236,6 +237,23 @@ def test_after_a_crash_nothing_that_a_file_tells_of_is_to_be_bought(
         return
     _, anew = _rebuilt(tmp_path / "out", *files, ended=False)
     assert {NAMES[name] for name, it in anew.standings.items() if it.next_step == "buy"} == set()
+
+
+def test_what_a_bill_charged_stands_in_a_ledger_made_anew(
+    moments: tuple[Moment, Moment], tmp_path: Path
+) -> None:
+    """Whatever is heard later of the POST, as in the lost one, though another POST speaks for the row."""
+    out = tmp_path / "out"
+    _rebuilt(out, moments[1], moments[1])
+    name = next(name for name, story in NAMES.items() if story == "unknown and billed, then bought again")
+
+    async def hear_late() -> int | None:
+        with closing(Ledger.open(f"sqlite:///{out / 'ledger.db'}")) as ledger:
+            charged, _ = await ledger.attempts_of(GATEWAY, name)
+            await ledger.answer(charged.attempt_id, answer("made"))
+            return (await ledger.attempt(charged.attempt_id)).cost_musd
+
+    assert asyncio.run(hear_late()) == 90
 
 
 @pytest.mark.parametrize("ended", [True, False], ids=["ended", "crashed"])
