@@ -14,7 +14,7 @@ from reelsweep.flows.prepare import Prepared, check_out
 from reelsweep.prompts.errors import OutError, SettingsError
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.manifest.outfile import OutFacts, create_out, read_out, write_out
-from reelsweep.tasks.manifest.read import published_attempts, published_lines
+from reelsweep.tasks.manifest.read import published_attempts, published_lines, tells_a_success
 from reelsweep.tasks.storage.out import Out
 
 LOOK_FIRST = 1000
@@ -70,9 +70,10 @@ def refuse_older(out: Out, ledger: Ledger) -> None:
 
 
 async def _lacks_any(out: str, ledger: Ledger) -> bool:
-    if await ledger.lacks_any(published_attempts(out)):
+    """Whether the files tell of a POST that is not known, or of a success that would be bought again."""
+    if await ledger.lacks_any(published_attempts(out)) or await ledger.lacks_told(published_lines(out)):
         return True
-    return await ledger.lacks_told(published_lines(out))
+    return tells_a_success(out, await ledger.given_back())
 
 
 async def refuse_other_table(prepared: Prepared, facts: OutFacts, ledger: Ledger) -> None:

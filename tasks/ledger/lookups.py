@@ -46,6 +46,11 @@ def lacks_told(conn: Connection, told: Sequence[ToldPosts]) -> bool:
     return False
 
 
+def read_given_back(conn: Connection) -> set[tuple[str, str]]:
+    """(gateway, fingerprint) of what was sent and would be bought again by itself, as surely unbilled."""
+    return {(row.gateway, row.request_fingerprint) for row in conn.execute(_GIVEN_BACK)}
+
+
 def read_attempts_of(conn: Connection, gateway: str, fingerprint: str) -> list[AttemptRecord]:
     """A generation's attempts, oldest first."""
     ids = conn.execute(_ATTEMPT_IDS, {"b_gateway": gateway, "b_fingerprint": fingerprint}).scalars().all()
@@ -131,6 +136,9 @@ _ATTEMPT_IDS = (
     .join_from(attempts, generations, attempts.c.generation_id == generations.c.generation_id)
     .where(*_BY_KEY)
     .order_by(attempts.c.attempt_idx)
+)
+_GIVEN_BACK = select(generations.c.gateway, generations.c.request_fingerprint).where(
+    generations.c.next_step == "buy", generations.c.num_attempts > 0
 )
 _PAID_ELSEWHERE = (
     select(generations.c.request_fingerprint)

@@ -67,6 +67,10 @@ class Reading:
         """Whether a manifest tells of a POST that this ledger does not know, or of more POSTs."""
         return bool(told) and await self._read(lambda conn: lookups.lacks_told(conn, told))
 
+    async def given_back(self) -> set[tuple[str, str]]:
+        """(gateway, fingerprint) of what was sent and would be bought again by itself."""
+        return await self._read(lookups.read_given_back)
+
     async def attempts_of(self, gateway: str, fingerprint: str) -> list[AttemptRecord]:
         """All attempts of one generation, oldest first."""
         return await self._read(lambda conn: lookups.read_attempts_of(conn, gateway, fingerprint))

@@ -7,6 +7,7 @@ After `write.py`, for notebooks and for the commands that look at an OUT.
 # pyarrow ships no types; nothing of it is unknown outside this folder's Arrow modules.
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -84,6 +85,20 @@ def published_lines(out: str | Path) -> list[ToldPosts]:
         for table in (silent, several)
         for row in zip(*(_plain(table, name) for name in columns[:4]), strict=True)
     ]
+
+
+def tells_a_success(out: str | Path, names: Collection[tuple[str, str]]) -> bool:
+    """Whether the manifest has a success, which is never taken back, of a (gateway, request_fingerprint)."""
+    if not names:
+        return False
+    columns = ["gateway", _FINGERPRINT, "status"]
+    try:
+        told = pq.read_table(_existing(out, "manifest.parquet"), columns=columns)
+    except (OutError, OSError, pa.ArrowException):
+        return False
+    asked = pa.array([fingerprint for _, fingerprint in names], pa.string())
+    made = told.filter(pc.field(_FINGERPRINT).isin(asked) & (pc.field("status") == "success"))
+    return any((row["gateway"], row[_FINGERPRINT]) in names for row in made.to_pylist())
 
 
 def _named_posts(out: str | Path) -> pa.Table | None:

@@ -51,6 +51,7 @@ HISTORIES: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
         ["buy", "cut", "free", "buy", "cut", "free"],
         ["charged"],
     ),
+    "unknown and not billed, then made after all": (["buy", "cut", "free"], ["made"]),
     "unknown and billed, then bought again": (["buy", "cut", "charged"], ["again", "made"]),
     "failed at the gateway and not billed": (["buy", "broken", "free"], []),
     "throttled, then made": (["buy", "throttled"], ["buy", "made"]),
@@ -346,6 +347,29 @@ def test_a_ledger_is_refused_where_either_file_tells_of_a_post_that_it_lacks(
                 refuse_older(find_out(tmp_path / "out"), ledger)
         else:
             refuse_older(find_out(tmp_path / "out"), ledger)
+
+
+def test_a_ledger_that_lacks_the_end_of_a_post_is_refused(
+    moments: tuple[Moment, Moment], tmp_path: Path
+) -> None:
+    """It knows every POST of the files, one as not billed, which the manifest has the clip of."""
+    out, place = tmp_path / "out", tmp_path / "older.db"
+    take_files(out, moments[1].files, moments[1].files)
+    copyfile(moments[1].backup, place)
+    name = next(
+        name for name, story in NAMES.items() if story == "unknown and not billed, then made after all"
+    )
+    end = "UPDATE generations SET status = 'unknown', next_step = 'buy' WHERE request_fingerprint = ?"
+    for is_older in (False, True):
+        with closing(connect(place)) as older:
+            older.execute(end, (name if is_older else "another",))
+            older.commit()
+        with closing(Ledger.open(f"sqlite:///{place}")) as ledger:
+            if not is_older:
+                refuse_older(find_out(out), ledger)
+                continue
+            with pytest.raises(OutError, match="older than its manifest"):
+                refuse_older(find_out(out), ledger)
 
 
 def test_a_rebuilding_that_was_cut_off_goes_on_in_the_ledger_that_is_named(

@@ -78,3 +78,11 @@ async def test_hostile_lines_are_only_unknown(database: Any, make: Any) -> None:
     ledger = await make.start(database.open())
     for name in ("", "'", '"]', "\\", "ü", "]; DROP TABLE attempts"):
         assert await ledger.lacks_told([ToldPosts(name, name, 0, 1)])
+
+
+async def test_what_was_sent_and_given_back_is_told(database: Any, make: Any) -> None:
+    """Neither what was never sent, nor what is held or final."""
+    ledger = await make.start(database.open(), rows=4)
+    for number, answer in enumerate((make.throttled(), make.cut(), make.refused())):
+        await ledger.answer((await make.buy(ledger, number)).attempt_id, answer)
+    assert await ledger.given_back() == {(make.gateway, "f0")}
