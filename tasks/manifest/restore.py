@@ -192,13 +192,14 @@ class _Told:
     """Whether the attempts are of the same moment."""
 
     @property
-    def has_result(self) -> bool:
-        return self.group[0]["status"] in ("success", "invalid_output")
+    def is_made(self) -> bool:
+        """Whether another POST that ended with a result can only be a second success."""
+        return self.group[0]["status"] == "success"
 
     @property
     def says_all(self) -> bool:
         """Whether another POST that ended with a result has none to give: its line would speak of it."""
-        return self.is_one_moment or self.has_result
+        return self.is_one_moment or self.group[0]["status"] in ("success", "invalid_output")
 
 
 def _generation(name: Generation, told: _Told, ordered: Sequence[Row]) -> OldGeneration:
@@ -232,7 +233,7 @@ def _attempt(row: Row, told: _Told, *, is_speaker: bool) -> tuple[AttemptRecord,
     group = told.group if is_speaker else ()
     results = tuple(_result(choice, told.clips) for choice in group if _was_answered(row, choice))
     is_over = not is_speaker and told.says_all and (row["kind"], row["state"]) == ("succeeded", "settled")
-    state, status = ("settled", "failed") if is_over else _state(row, results, told.has_result)
+    state, status = ("settled", "failed") if is_over else _state(row, results, told.is_made)
     fields: dict[str, Any] = {name: row[name] for name in row if name not in _NOT_KEPT}
     fields |= {name: group[0][name] if group else None for name in _SPEAKER}
     record = AttemptRecord(

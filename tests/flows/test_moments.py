@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +27,13 @@ _ENDS = ("cut", "broken", "refused", "throttled", "wrong", "empty", "stopped", "
 _BILLS = ("free", "charged")
 Step = tuple[str, int]
 """What happens, and to which POST of the row."""
+_FOUND: Sequence[tuple[Sequence[Step], int]] = (
+    (
+        [("buy", 0), ("invalid", 0), ("buy", 1), ("not stored", 1), ("invalid", 0)],
+        2,
+    ),
+)
+"""Histories that once went wrong, and how many of their steps came before the first moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +166,8 @@ async def _play(folder: Path, chance: random.Random) -> Lost:
     posts = [Posts(ledger, number) for number in range(NUM_ROWS)]
     histories = [draw_history(chance) for _ in posts]
     cuts = [chance.randrange(len(history) + 1) for history in histories]
+    for number, (history, num_before) in enumerate(_FOUND):
+        histories[2 * number], cuts[2 * number] = list(history), num_before
     await asyncio.gather(*(it.take(story[:at]) for it, story, at in zip(posts, histories, cuts, strict=True)))
     first, num_done = await _moment(ledger, folder / "first"), [len(it.done) for it in posts]
     await asyncio.gather(*(it.take(story[at:]) for it, story, at in zip(posts, histories, cuts, strict=True)))
@@ -177,12 +186,27 @@ def lost(tmp_path_factory: pytest.TempPathFactory) -> Lost:
     return asyncio.run(_play(tmp_path_factory.mktemp("lost"), random.Random(20)))
 
 
-def _rebuilt(out: Path, *, ended: bool) -> Mapping[str, Row]:
+async def _granted(ledger: Ledger, names: Iterable[str]) -> set[str]:
+    """What a run would buy that is given leave for nothing."""
+    await ledger.start_run(replace(RUN, run_id="next"))
+
+    async def claim(name: str) -> str | None:
+        wish = ClaimRequest(
+            run_id="next", request_fingerprint=name, body_sha256="", price_max_musd=100, max_purchases=9
+        )
+        return name if isinstance(await ledger.claim(GATEWAY, wish), Claim) else None
+
+    return {name for name in await asyncio.gather(*map(claim, names)) if name is not None}
+
+
+def _rebuilt(out: Path, *, ended: bool) -> tuple[Mapping[str, Row], set[str]]:
+    """What a ledger made anew knows of the rows, and which it would let be bought."""
     write_out(out, OutFacts(out_id="out", ledger_id="", table="t", gateway_kind="real", ended=ended))
     rebuild(find_out(out))
     with closing(Ledger.open(f"sqlite:///{out / 'ledger.db'}")) as ledger:
         refuse_older(find_out(out), ledger)
-        return asyncio.run(_rows(ledger))
+        rows = asyncio.run(_rows(ledger))
+        return rows, asyncio.run(_granted(ledger, rows))
 
 
 @pytest.mark.parametrize("ended", [True, False], ids=["ended", "crashed"])
@@ -197,7 +221,7 @@ def test_what_either_file_tells_is_known_to_a_ledger_made_anew(
         return
     files = [None if at is None else lost.moments[at].files for at in (manifest, attempts)]
     take_files(tmp_path / "out", *files)
-    anew = _rebuilt(tmp_path / "out", ended=ended)
+    anew, granted = _rebuilt(tmp_path / "out", ended=ended)
     is_one, newest = manifest == attempts and ended, max(used, key=lost.moments.index)
     wrong = [
         (fault, *story)
@@ -205,6 +229,7 @@ def test_what_either_file_tells_is_known_to_a_ledger_made_anew(
         for fault in _faults(anew.get(name), newest.rows[name], is_one=is_one)
     ]
     assert wrong == []
+    assert [lost.stories[name] for name in granted if newest.rows[name].standing.next_step != "buy"] == []
     assert [
         story for name, story in lost.stories.items() if _is_forgotten(anew.get(name), name, used, story)
     ] == []
