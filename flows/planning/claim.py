@@ -15,7 +15,7 @@ from reelsweep.prompts.errors import OutError, SettingsError
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.ledger.place import parse_place
 from reelsweep.tasks.manifest.outfile import OutFacts, create_out, read_out, write_out
-from reelsweep.tasks.manifest.read import published_attempts
+from reelsweep.tasks.manifest.read import published_attempts, published_lines, tells_a_success
 from reelsweep.tasks.storage.out import Out
 
 LOOK_FIRST = 1000
@@ -61,13 +61,20 @@ def _give_facts(prepared: Prepared, ledger: Ledger) -> OutFacts:
 def refuse_older(out: Out, ledger: Ledger) -> None:
     """Refuse a ledger that does not know every POST that the files know: it would buy again what is missing.
 
-    Blocks. Raises OutError.
+    Attempts and manifest may be of two moments, or one of them gone. Blocks. Raises OutError.
     """
-    if asyncio.run(ledger.lacks_any(published_attempts(str(out)))):
+    if asyncio.run(_lacks_any(str(out), ledger)):
         raise OutError(
             f"The ledger of {out} is older than its manifest: running on could pay twice.",
             f"Restore the newest ledger. {ledger.if_lost(str(out))}",
         )
+
+
+async def _lacks_any(out: str, ledger: Ledger) -> bool:
+    """Whether the files tell of a POST that is not known, or of a success that would be bought again."""
+    if await ledger.lacks_any(published_attempts(out)) or await ledger.lacks_told(published_lines(out)):
+        return True
+    return tells_a_success(out, await ledger.given_back())
 
 
 async def refuse_other_table(prepared: Prepared, facts: OutFacts, ledger: Ledger) -> None:

@@ -32,6 +32,8 @@ GUESSES: Mapping[Meaning, tuple[str, ...]] = {
     ),
 }
 """Names of columns, as providers' exports have them; of the keys all that are there count, else the first."""
+_JOBS = ("completion_id", "generation_id", "task_id", "job_id", "video_id")
+"""Of the keys, those that name what was sold and not who asked: another POST may be given the same."""
 
 _GIVEN_BACK = frozenset({"refunded", "credited", "void", "voided", "free", "unbilled", "not billed"})
 _NOT_BILLED = frozenset({"no", "false", "0", "n"}) | _GIVEN_BACK
@@ -60,6 +62,8 @@ class BillLine:
     first_at: datetime | None
     last_at: datetime | None
     """The instant, or between which two it lies: a day has many, a time without a zone may be hours away."""
+    job_id: str | None = None
+    """The gateway's own name of what it sold, where a column says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +181,10 @@ def _parse_line(row: int, record: Mapping[str, str], columns: Columns, *, comma:
         is_charged=not given_back,
         first_at=span[0],
         last_at=span[1],
+        job_id=next(
+            (key for column in columns.key if _usual(column) in _JOBS and (key := record[column].strip())),
+            None,
+        ),
     )
 
 

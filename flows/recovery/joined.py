@@ -42,6 +42,12 @@ class Match:
         costs = [line.cost_musd for line in self.lines if line.cost_musd is not None]
         return max(0, sum(costs)) if costs else None
 
+    @property
+    def job_id(self) -> str | None:
+        """What the bill calls the job; None where it names none, or several."""
+        names = {line.job_id for line in self.lines if line.job_id is not None}
+        return names.pop() if len(names) == 1 else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
@@ -50,6 +56,8 @@ class Decision:
     attempt_id: str
     billed: Billed
     cost_musd: int | None
+    job_id: str | None = None
+    """What the bill calls the job that it charges."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +176,10 @@ def _decision(match: Match) -> Decision:
     billed = match.billed if match.attempt.billed == "maybe" else "yes"
     cost = match.cost_musd if match.cost_musd is not None else match.attempt.reserved_musd
     return Decision(
-        attempt_id=match.attempt.attempt_id, billed=billed, cost_musd=cost if billed == "yes" else None
+        attempt_id=match.attempt.attempt_id,
+        billed=billed,
+        cost_musd=cost if billed == "yes" else None,
+        job_id=match.job_id,
     )
 
 

@@ -21,11 +21,11 @@ from reelsweep.prompts.pricing import Price
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.ledger.records import AttemptRecord, PlanRow
 from reelsweep.tasks.ledger.restore import Remains
-from reelsweep.tasks.ledger.standing import purchase_key
+from reelsweep.tasks.ledger.standing import purchase_key, supposed_id
 from reelsweep.tasks.manifest.amend import Amending
 from reelsweep.tasks.manifest.beside import sync_folder
 from reelsweep.tasks.manifest.outfile import OutFacts, read_out, write_out
-from reelsweep.tasks.manifest.read import LOST, kept_facts
+from reelsweep.tasks.manifest.read import kept_facts
 from reelsweep.tasks.manifest.restore import OldGeneration, OldOut, read_old_out
 from reelsweep.tasks.manifest.write import PARQUET
 from reelsweep.tasks.storage.out import Out
@@ -140,7 +140,8 @@ async def _refill(ledger: Ledger, facts: OutFacts, old: OldOut, doubts: _Doubts)
             suspects=(),
         )
         restored = await ledger.restore(facts.out_id, plan.gateway, plan.plan_hash, remains)
-        num_held, num_attempts = num_held + len(held), num_attempts + restored.attempts
+        num_held += len(held) - restored.resolved
+        num_attempts += restored.attempts
     for gateway in dict.fromkeys(generation.gateway for generation in old.unasked):
         mine = [g for g in old.unasked if g.gateway == gateway]
         sent = [attempt for generation in mine for attempt in generation.attempts]
@@ -169,7 +170,7 @@ def _maybe_sent(generation: OldGeneration, row: PlanRow | None, doubts: _Doubts)
     place = max((attempt.attempt_idx + 1 for attempt in generation.attempts), default=0)
     known: dict[str, Any] = dict.fromkeys(field.name for field in fields(AttemptRecord))
     known |= {
-        "attempt_id": f"{LOST}{key[:32]}",
+        "attempt_id": supposed_id(key),
         "gateway": generation.gateway,
         "request_fingerprint": generation.request_fingerprint,
         "run_id": "lost",

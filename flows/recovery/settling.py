@@ -52,7 +52,10 @@ def read_joined(path: Path, named: Mapping[Meaning, str], ledger: Ledger, out_id
 async def settle(ledger: Ledger, joined: Joined) -> None:
     """Write what the bill decides. Done again, it changes nothing."""
     await asyncio.gather(
-        *(ledger.decide(it.attempt_id, billed=it.billed, cost_musd=it.cost_musd) for it in joined.decisions)
+        *(
+            ledger.decide(it.attempt_id, billed=it.billed, cost_musd=it.cost_musd, job_id=it.job_id)
+            for it in joined.decisions
+        )
     )
 
 

@@ -268,10 +268,19 @@ class Ledger(Reading):
         await self._write_of(attempt_id, settle.settle, results, status, now)
 
     async def decide(
-        self, attempt_id: str, *, billed: Billed, cost_musd: int | None, cost_source: str = "bill"
+        self,
+        attempt_id: str,
+        *,
+        billed: Billed,
+        cost_musd: int | None,
+        cost_source: str = "bill",
+        job_id: str | None = None,
     ) -> None:
-        """What a bill says about an attempt: its reservation is settled or refunded, its fate stays."""
-        await self._write_of(attempt_id, settle.decide, billed, cost_musd, cost_source)
+        """What a bill says about an attempt: its reservation is settled or refunded, its fate stays.
+
+        `job_id` is what the bill calls the job: another POST that is given the same job is the same sale.
+        """
+        await self._write_of(attempt_id, settle.decide, billed, cost_musd, cost_source, job_id)
 
     async def adopt(self, attempt_id: str, run_id: str) -> bool:
         """Take over recovery or fetching of an attempt; False when another live run has it."""

@@ -8,9 +8,9 @@ from functools import cache
 from typing import Any
 
 from reelsweep.tasks.ledger.reads import read_attempts
-from reelsweep.tasks.ledger.records import AttemptRecord
+from reelsweep.tasks.ledger.records import AttemptRecord, ToldPosts
 from reelsweep.tasks.ledger.schema import attempts, generations, outs, plan_rows, runs
-from sqlalchemy import JSON, Connection, Select, Text, bindparam, cast, exists, func, select
+from sqlalchemy import JSON, BigInteger, Connection, Select, Text, bindparam, cast, exists, func, select
 
 _ASKED_AT_ONCE = 1_000
 _NAMES_AT_ONCE = 20_000
@@ -41,6 +41,20 @@ def lacks_any(conn: Connection, attempt_ids: Sequence[str]) -> bool:
         if conn.execute(missing, {"b_names": names}).first() is not None:
             return True
     return False
+
+
+def lacks_told(conn: Connection, told: Sequence[ToldPosts]) -> bool:
+    """Whether no POST is known that was sent when a line says, or fewer POSTs than it counts as paid."""
+    missing = _silent_statement(conn.dialect.name)
+    for at in range(0, len(told), _NAMES_AT_ONCE):
+        if conn.execute(missing, {"b_told": json.dumps(told[at : at + _NAMES_AT_ONCE])}).first() is not None:
+            return True
+    return False
+
+
+def read_given_back(conn: Connection) -> set[tuple[str, str]]:
+    """(gateway, fingerprint) of what was sent and would be bought again by itself, as surely unbilled."""
+    return {(row.gateway, row.request_fingerprint) for row in conn.execute(_GIVEN_BACK)}
 
 
 def read_attempts_of(conn: Connection, gateway: str, fingerprint: str) -> list[AttemptRecord]:
@@ -95,6 +109,29 @@ def _missing_statement(dialect: str) -> Select[Any]:
     return select(listed.c.value).where(~exists().where(attempts.c.attempt_id == listed.c.value)).limit(1)
 
 
+@cache
+def _silent_statement(dialect: str) -> Select[Any]:
+    """One of the lists in a JSON list, each the fields of `ToldPosts`, that no generation bears out."""
+    told = bindparam("b_told", type_=Text)
+    listed: Any
+    if dialect == "postgresql":
+        listed = func.json_array_elements(cast(told, JSON)).table_valued("value")
+        parts = [listed.c.value.op("->>")(at) for at in range(4)]
+    else:
+        listed = func.json_each(told).table_valued("value")
+        parts = [func.json_extract(listed.c.value, f"$[{at}]") for at in range(4)]
+    gateway, fingerprint, sent_at, num_purchases = parts
+    of_it = (
+        generations.c.gateway == gateway,
+        generations.c.request_fingerprint == fingerprint,
+        attempts.c.generation_id == generations.c.generation_id,
+    )
+    is_known = exists().where(*of_it, attempts.c.sent_at == cast(sent_at, BigInteger))
+    num_known = select(func.count()).select_from(attempts, generations).where(*of_it).scalar_subquery()
+    has_fewer = (cast(num_purchases, BigInteger) > 1) & (num_known < cast(num_purchases, BigInteger))
+    return select(listed.c.value).where(~is_known | has_fewer).limit(1)
+
+
 _BY_KEY = (
     generations.c.gateway == bindparam("b_gateway"),
     generations.c.request_fingerprint == bindparam("b_fingerprint"),
@@ -105,6 +142,9 @@ _ATTEMPT_IDS = (
     .join_from(attempts, generations, attempts.c.generation_id == generations.c.generation_id)
     .where(*_BY_KEY)
     .order_by(attempts.c.attempt_idx)
+)
+_GIVEN_BACK = select(generations.c.gateway, generations.c.request_fingerprint).where(
+    generations.c.next_step == "buy", generations.c.num_attempts > 0
 )
 _PAID_ELSEWHERE = (
     select(generations.c.request_fingerprint)

@@ -20,7 +20,16 @@ from reelsweep.tasks.ledger.lines import OutState
 from reelsweep.tasks.ledger.link import open_link
 from reelsweep.tasks.ledger.place import FilePlace, ServerPlace, about
 from reelsweep.tasks.ledger.reader import Reader, Snapshot
-from reelsweep.tasks.ledger.records import AttemptRecord, Line, Made, Picture, Spend, Standing, Tally
+from reelsweep.tasks.ledger.records import (
+    AttemptRecord,
+    Line,
+    Made,
+    Picture,
+    Spend,
+    Standing,
+    Tally,
+    ToldPosts,
+)
 from reelsweep.tasks.ledger.schema import facts
 from reelsweep.tasks.ledger.trouble import REBUILD
 from sqlalchemy import Connection, inspect, select
@@ -70,6 +79,14 @@ class Reading:
     async def lacks_any(self, attempt_ids: Sequence[str]) -> bool:
         """Whether this ledger does not know one of these attempts; looks at the last ones first."""
         return await self._read(lambda conn: lookups.lacks_any(conn, attempt_ids))
+
+    async def lacks_told(self, told: Sequence[ToldPosts]) -> bool:
+        """Whether a manifest tells of a POST that this ledger does not know, or of more POSTs."""
+        return bool(told) and await self._read(lambda conn: lookups.lacks_told(conn, told))
+
+    async def given_back(self) -> set[tuple[str, str]]:
+        """(gateway, fingerprint) of what was sent and would be bought again by itself."""
+        return await self._read(lookups.read_given_back)
 
     async def attempts_of(self, gateway: str, fingerprint: str) -> list[AttemptRecord]:
         """All attempts of one generation, oldest first."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from reelsweep.prompts.request import Json, Output, Scalar
 from reelsweep.tasks.gateway.outcome import Billed, Outcome
@@ -335,6 +335,16 @@ class Spend:
         return self.settled_musd + self.open_musd + self.held_musd
 
 
+class ToldPosts(NamedTuple):
+    """What a line of a manifest tells of a generation's POSTs, as far as they can be looked up."""
+
+    gateway: str
+    request_fingerprint: str
+    sent_at_us: int
+    """When the POST that speaks for it was sent, in microseconds since 1970."""
+    num_purchases: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restored:
     """What came back into a lost ledger."""
@@ -343,3 +353,5 @@ class Restored:
     attempts: int
     unknown: int
     """Rows that may have been bought after the manifest was last written."""
+    resolved: int = 0
+    """Suppositions that were not kept: another OUT's files tell what came of the row."""

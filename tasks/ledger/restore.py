@@ -15,14 +15,25 @@ from typing import Any, TypeVar
 from reelsweep.tasks.ledger.batch import Batch
 from reelsweep.tasks.ledger.budget import move, slot_of
 from reelsweep.tasks.ledger.entries import read_traces, write_generation
+from reelsweep.tasks.ledger.merging import merged
 from reelsweep.tasks.ledger.plans import UNTRIED, PlanWish, Submit, record
+from reelsweep.tasks.ledger.reads import read_attempts
 from reelsweep.tasks.ledger.records import AttemptRecord, ManifestStatus, PlanRow, Restored, ResultRecord
 from reelsweep.tasks.ledger.schema import attempts, generations, results, runs
-from reelsweep.tasks.ledger.standing import Money, derive, is_success, money_of
-from sqlalchemy import Connection, bindparam, insert, select
+from reelsweep.tasks.ledger.standing import (
+    LOST,
+    Money,
+    Trace,
+    derive,
+    is_success,
+    money_of,
+    supposed_id,
+)
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 T = TypeVar("T")
 _CHUNK = 500
+RESOLVED = "supposed while the ledger was made anew; another OUT's files tell what came of the row"
 NOT_KNOWN = "{}"
 """The request of a generation that no row asks for."""
 _STATUS_OF_KIND: dict[str, ManifestStatus] = {"refused": "refused", "stopped": "planned"}
@@ -42,29 +53,39 @@ class Remains:
 
 
 def restore(submit: Submit, wish: PlanWish, remains: Remains, ids: Iterator[str]) -> Restored:
-    """Refill the ledger; applied again, it adds nothing. Blocks until it is durable."""
+    """Refill the ledger; applied again, it adds nothing. Blocks until it is durable.
+
+    Of a POST that is there, what is known better stays or comes, whichever OUT is read first.
+    """
     if remains.rows:
         record(submit, wish, (row for row, _ in remains.rows))
         record(submit, wish, (row for row, in_plan in remains.rows if in_plan))
-    num_attempts = num_unknown = 0
+    num_attempts = num_unknown = num_resolved = 0
     for chunk in _chunks(remains.attempts):
-        num_attempts += submit(lambda conn, c=chunk: _restore_attempts(conn, wish, c)).result()
+        num_new, resolved = submit(lambda conn, c=chunk: _restore_attempts(conn, wish, c)).result()
+        num_attempts, num_resolved = num_attempts + num_new, num_resolved + resolved
     for names in _chunks(remains.suspects):
         doubts = [(name, next(ids)) for name in names]
         num_unknown += submit(lambda conn, d=doubts: _doubt(conn, wish, d)).result()
     submit(lambda conn: _ensure_any_run(conn, wish)).result()
-    return Restored(rows=len(remains.rows), attempts=num_attempts, unknown=num_unknown)
+    return Restored(rows=len(remains.rows), attempts=num_attempts, unknown=num_unknown, resolved=num_resolved)
 
 
-def _restore_attempts(conn: Connection, wish: PlanWish, records: Sequence[AttemptRecord]) -> int:
-    known = set(conn.execute(_KNOWN, {"b_attempts": [it.attempt_id for it in records]}).scalars())
+def _restore_attempts(conn: Connection, wish: PlanWish, records: Sequence[AttemptRecord]) -> tuple[int, int]:
+    """How many POSTs are new, and how many were supposed that another OUT's files tell the outcome of."""
+    known = read_attempts(conn, [it.attempt_id for it in records])
     new = [it for it in records if it.attempt_id not in known]
     batch = Batch(conn)
     touched = [_restore_attempt(conn, batch, wish, it) for it in new]
+    for told in records:
+        there = known.get(told.attempt_id)
+        if there is not None and (both := merged(there, told)) != there:
+            touched.append(_complete_attempt(conn, batch, both))
     for generation_id in dict.fromkeys(touched):
-        _derive_anew(conn, batch, generation_id)
+        _derive_anew(conn, batch, generation_id, wish.now)
     batch.write()
-    return len(new)
+    supposed = [it.attempt_id for it in records if it.attempt_id.startswith(LOST)]
+    return len(new), len(conn.execute(_WITHDRAWN, {"b_attempts": supposed}).all()) if supposed else 0
 
 
 def _restore_attempt(conn: Connection, batch: Batch, wish: PlanWish, record: AttemptRecord) -> int:
@@ -86,6 +107,43 @@ def _restore_attempt(conn: Connection, batch: Batch, wish: PlanWish, record: Att
     return generation_id
 
 
+def _complete_attempt(conn: Connection, batch: Batch, record: AttemptRecord) -> int:
+    """Write what is known by now of a POST that is there."""
+    generation_id = _generation_id(conn, record.gateway, record.request_fingerprint)
+    (before,) = [it for it in read_traces(conn, generation_id) if it.attempt_id == record.attempt_id]
+    values = {name: getattr(record, name) for name in _COLUMNS if name != "attempt_id"}
+    of_it = {"b_attempt": record.attempt_id}
+    conn.execute(update(attempts).where(_THIS).values({**values, "status": _status_of(record)}), of_it)
+    conn.execute(delete(results).where(results.c.attempt_id == bindparam("b_attempt")), of_it)
+    if record.results:
+        rows = [{"attempt_id": record.attempt_id, **_result_values(result)} for result in record.results]
+        conn.execute(insert(results), rows)
+    (after,) = [it for it in read_traces(conn, generation_id) if it.attempt_id == record.attempt_id]
+    move(batch, before.budget_slot, money_of(after) - money_of(before))
+    return generation_id
+
+
+def _resolved(conn: Connection, batch: Batch, traces: Sequence[Trace], now: datetime) -> Sequence[Trace]:
+    """What is only supposed is withdrawn where the POSTs that files tell of leave nothing to be sent."""
+    supposed = [it for it in traces if _is_supposed(it)]
+    told = [it for it in traces if it not in supposed]
+    if not supposed or derive(told).next_step == "buy":
+        return traces
+    for trace in supposed:
+        nothing = None if trace.reserved_musd is None else 0
+        values = {"reserved_musd": nothing, "completed_at": now, "error_message": RESOLVED}
+        conn.execute(
+            update(attempts).where(_THIS).values({**_NEVER_SENT, **values}), {"b_attempt": trace.attempt_id}
+        )
+        move(batch, trace.budget_slot, Money() - money_of(trace))
+    return told
+
+
+def _is_supposed(trace: Trace) -> bool:
+    is_open = trace.state == "unknown" and trace.kind is None and trace.billed == "maybe"
+    return is_open and trace.attempt_id == supposed_id(trace.idempotency_key)
+
+
 def _doubt(conn: Connection, wish: PlanWish, doubts: Sequence[tuple[str, str]]) -> int:
     """Note a POST that may have been sent, for generations nothing final is known of."""
     count = 0
@@ -98,7 +156,7 @@ def _doubt(conn: Connection, wish: PlanWish, doubts: Sequence[tuple[str, str]]) 
         run_id = f"restored-{wish.out_id}"
         _ensure_run(conn, wish, run_id, wish.out_id)
         conn.execute(insert(attempts), _doubtful(wish, generation_id, attempt_id, run_id, len(traces)))
-        _derive_anew(conn, batch, generation_id)
+        _derive_anew(conn, batch, generation_id, wish.now)
         count += 1
     batch.write()
     return count
@@ -124,8 +182,11 @@ def _doubtful(
     }
 
 
-def _derive_anew(conn: Connection, batch: Batch, generation_id: int) -> None:
-    write_generation(batch, generation_id, derive(read_traces(conn, generation_id)), run_id=None)
+def _derive_anew(conn: Connection, batch: Batch, generation_id: int, now: datetime) -> None:
+    """What the attempts amount to; a claim stays with the run that has it."""
+    traces = _resolved(conn, batch, read_traces(conn, generation_id), now)
+    holder = conn.execute(_HOLDER, {"b_generation": generation_id}).scalar_one()
+    write_generation(batch, generation_id, derive(traces), run_id=holder)
 
 
 def _generation_id(conn: Connection, gateway: str, fingerprint: str) -> int:
@@ -199,9 +260,12 @@ def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
 
 
 _COLUMNS = tuple(field.name for field in fields(AttemptRecord) if field.name in attempts.c)
-_KNOWN = select(attempts.c.attempt_id).where(
-    attempts.c.attempt_id.in_(bindparam("b_attempts", expanding=True))
+_WITHDRAWN = select(attempts.c.attempt_id).where(
+    attempts.c.attempt_id.in_(bindparam("b_attempts", expanding=True)), attempts.c.state == "withdrawn"
 )
+_THIS = attempts.c.attempt_id == bindparam("b_attempt")
+_NEVER_SENT = {"state": "withdrawn", "status": "planned", "billed": "no", "cost_musd": None}
+_HOLDER = select(generations.c.run_id).where(generations.c.generation_id == bindparam("b_generation"))
 _RUN_AT = (
     select(runs.c.run_id)
     .where(runs.c.out_id == bindparam("b_out"), runs.c.gateway == bindparam("b_gateway"))

@@ -101,10 +101,19 @@ def settle(
     _erase_when_done(conn, after)
 
 
-def decide(conn: Batch, attempt_id: str, billed: Billed, cost_musd: int | None, source: str) -> None:
-    """A bill says what an attempt cost; its fate stays what it is."""
+def decide(
+    conn: Batch,
+    attempt_id: str,
+    billed: Billed,
+    cost_musd: int | None,
+    source: str,
+    job_id: str | None = None,
+) -> None:
+    """A bill says what an attempt cost, and may name its job; its fate stays what it is."""
     entry = read_entry(conn, attempt_id)
     values = {"billed": billed, "cost_source": source, **money_columns(entry.trace, billed, cost_musd)}
+    if job_id is not None and entry.trace.completion_id is None:
+        values["completion_id"] = job_id
     change(conn, entry, values, keep_claim=True)
 
 
@@ -148,7 +157,7 @@ def _outcome_columns(answer: Answer, trace: Trace, now: datetime) -> dict[str, A
         "error_message": outcome.error_message,
         "refused_at": outcome.refused_at,
         "request_id": outcome.request_id,
-        "completion_id": outcome.completion_id,
+        "completion_id": outcome.completion_id or trace.completion_id,
         "gateway_task_id": outcome.task_id or trace.gateway_task_id,
         "status_url": outcome.status_url or trace.status_url,
         "video_host": _host_of(outcome),

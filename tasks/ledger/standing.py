@@ -24,6 +24,8 @@ State = Literal["intent", "answered", "settled", "withdrawn", "unknown", "surplu
 Allowance = Literal["failed_billed", "unknown"]
 Reason = Literal["final", "claimed", "unknown", "failed_billed", "max_purchases"]
 NextStep = Literal["buy", "hold", "wait", "recover", "fetch", "none"]
+LOST = "lost-"
+"""Begins the id of a POST that a ledger made anew supposes; the others sort by their time."""
 RETRYABLE: frozenset[str] = frozenset({"backoff", "backoff_long"})
 
 
@@ -215,6 +217,11 @@ def purchase_key(ledger_id: str, gateway: str, fingerprint: str, num_answers: in
     """The idempotency key: sha256 over what identifies the purchase, never over the attempt."""
     parts = (ledger_id, gateway, fingerprint, str(num_answers), *([salt] if salt else []))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def supposed_id(key: str) -> str:
+    """The id of a POST of which no file tells, and which may have been sent under this key."""
+    return f"{LOST}{key[:32]}"
 
 
 def open_key(attempts: Sequence[Trace]) -> Trace | None:

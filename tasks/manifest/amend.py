@@ -13,15 +13,16 @@ from datetime import datetime
 from typing import Any
 
 from reelsweep.tasks.gateway.rules import RULES
-from reelsweep.tasks.ledger.standing import RETRYABLE, purchase_key
+from reelsweep.tasks.ledger.standing import LOST, RETRYABLE, purchase_key
 from reelsweep.tasks.manifest.columns import ATTEMPTS
-from reelsweep.tasks.manifest.read import LOST
 
 Row = Mapping[str, Any]
 WHY = "the manifest counts this POST, and attempts.parquet does not tell of it"
 _BLANK: Row = dict.fromkeys(column.name for column in ATTEMPTS)
 _TOLD = ("billed", "first_event_at", "completed_at", "error_type", "error_code", "error_message")
 _WITH_RESULT = frozenset({"success", "invalid_output", "failed_to_download"})
+_OPEN = frozenset({"unknown", "in_progress"})
+"""A bill may have given it back, or it is one sale with another POST; its end is not known."""
 _FOR_NOW = frozenset(rule.error_type for rule in RULES if rule.retry in RETRYABLE) | {"connect", "dns", "tls"}
 """Failures that say nothing of the next POST."""
 
@@ -44,7 +45,8 @@ class Amending:
         lost = self._lost(group, known, is_silent=speaker is None)
         if lost:
             lost[-1] = {**lost[-1], **_money_left(line, known)}
-        return [*known, *lost]
+        amended = [*known, *lost]
+        return amended if _is_behind(line, sent, speaker) else _charged(line, amended)
 
     def _lost(self, group: Sequence[Row], known: Sequence[Row], *, is_silent: bool) -> list[Row]:
         """The POSTs that the line counts and no row tells of, the one that speaks for it last."""
@@ -92,12 +94,15 @@ def in_order(sent: Sequence[Row]) -> list[Row]:
 
 
 def _ended(row: Row, group: Sequence[Row], known: Sequence[Row]) -> Row:
-    """The attempt of a line, its end taken from the line where that is the later one."""
-    then, told = row["completed_at"], group[0]["completed_at"]
-    if told is None or _end(group) is None or (then is not None and then >= told):
+    """The attempt of a line, its end and its price taken from the line where that knows more."""
+    line, then, told = group[0], row["completed_at"], group[0]["completed_at"]
+    if then is not None and (told is None or then > told):
         return row
-    others = [other for other in known if other is not row]
-    return {**_answered(row, group), **_money_left(group[0], others)}
+    left = _money_left(line, [other for other in known if other is not row])
+    if then != told:
+        after = _answered(row, group)
+        return {**after, **left} if after["billed"] != row["billed"] or _end(group) is not None else after
+    return {**row, "billed": line["billed"], **left} if _weight(line) > _weight(row) else row
 
 
 def _answered(row: Row, group: Sequence[Row]) -> Row:
@@ -107,7 +112,38 @@ def _answered(row: Row, group: Sequence[Row]) -> Row:
     if end is not None:
         told |= {name: line[name] for name in _TOLD}
         told |= {"state": "settled", "kind": end[0], "retry": end[1]}
+    elif line["status"] == "unknown" or _weight(line) > _weight(row):
+        told |= {"billed": line["billed"] or row["billed"]}
     return {**row, **told}
+
+
+def _weight(row: Row) -> int:
+    """How sure it is that the POST is paid for."""
+    return {"no": 0, "yes": 2}.get(row["billed"], 1)
+
+
+def _is_behind(line: Row, sent: Sequence[Row], speaker: Row | None) -> bool:
+    """Whether the line was surely written before the attempts were."""
+    if speaker is None or speaker["completed_at"] is None:
+        return len(sent) > line["num_attempts"]
+    told = line["completed_at"]
+    return len(sent) > line["num_attempts"] or told is None or told < speaker["completed_at"]
+
+
+def _charged(line: Row, amended: Sequence[Row]) -> list[Row]:
+    """The attempts, as many of them paid for as the line counts, and with all of its money.
+
+    What was given back may have been charged by a later bill, which the line counts and does not name.
+    """
+    rows = list(amended)
+    given_back = [place for place, row in enumerate(rows) if row["billed"] == "no"]
+    given_back.sort(key=lambda place: rows[place]["state"] != "unknown")
+    for place in given_back[: max(0, line["num_purchases"] - _count_purchases(rows))]:
+        rows[place] = {**rows[place], "billed": "maybe"}
+    paid = [place for place, row in enumerate(rows) if row["billed"] != "no"]
+    if paid:
+        rows[paid[-1]] = {**rows[paid[-1]], **_money_missing(line, rows, rows[paid[-1]])}
+    return rows
 
 
 def _end(group: Sequence[Row]) -> tuple[str, str | None] | None:
@@ -120,12 +156,21 @@ def _end(group: Sequence[Row]) -> tuple[str, str | None] | None:
     is_free = line["billed"] == "no"
     if "failed" in statuses:
         return "failed", "backoff" if is_free and line["error_type"] in _FOR_NOW else "none"
-    return ("stopped", "none") if is_free else None
+    return ("stopped", "none") if is_free and not statuses & _OPEN else None
 
 
 def _money_left(line: Row, others: Sequence[Row]) -> Row:
     """What the other attempts leave of a line's money."""
     return {name: _rest(line[name], [row[name] for row in others]) for name in ("cost_usd", "reserved_usd")}
+
+
+def _money_missing(line: Row, rows: Sequence[Row], bearer: Row) -> Row:
+    """What one of `rows` must cost and reserve so that all together come to the line's money."""
+    told: dict[str, float | None] = {}
+    for name in ("cost_usd", "reserved_usd"):
+        missing = _rest(line[name], [row[name] for row in rows])
+        told[name] = (bearer[name] or 0.0) + missing if missing else bearer[name]
+    return told
 
 
 def _rest(total: float | None, parts: Sequence[float | None]) -> float | None:

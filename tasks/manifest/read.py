@@ -7,20 +7,23 @@ After `write.py`, for notebooks and for the commands that look at an OUT.
 # pyarrow ships no types; nothing of it is unknown outside this folder's Arrow modules.
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from reelsweep.prompts.errors import OutError
 from reelsweep.prompts.remote import is_remote
+from reelsweep.tasks.ledger.records import ToldPosts
+from reelsweep.tasks.ledger.standing import LOST
 from reelsweep.tasks.manifest.parquet import FACT
 from reelsweep.tasks.storage.objects import Objects
 from reelsweep.tasks.storage.remote import checked_url
 
-LOST = "lost-"
-"""Begins the id of a POST that `reconcile --rebuild` supposes; the others sort by their time."""
+_FINGERPRINT = "request_fingerprint"
 
 if TYPE_CHECKING:
     import pandas
@@ -59,6 +62,62 @@ def published_attempts(out: str | Path) -> list[str]:
     return sorted(name for name in ids.to_pylist() if not name.startswith(LOST))
 
 
+def published_lines(out: str | Path) -> list[ToldPosts]:
+    """The POSTs that lines of the manifest speak of and the ids of `published_attempts` do not vouch for.
+
+    None where the manifest cannot be read: a run replaces it.
+    """
+    columns = ["gateway", _FINGERPRINT, "started_at", "num_purchases", "choice_idx"]
+    try:
+        told = pq.read_table(existing(out, "manifest.parquet"), columns=columns)
+    except (OutError, OSError, pa.ArrowException):
+        return []
+    lines = told.filter((pc.field("choice_idx") == 0) & pc.field("started_at").is_valid())
+    named = _named_posts(out)
+    silent = (
+        lines
+        if named is None
+        else lines.join(named, ["gateway", _FINGERPRINT, "started_at"], None, "left anti")
+    )
+    several = lines.filter(pc.field("num_purchases") > 1)
+    return [
+        ToldPosts(*row)
+        for table in (silent, several)
+        for row in zip(*(_plain(table, name) for name in columns[:4]), strict=True)
+    ]
+
+
+def tells_a_success(out: str | Path, names: Collection[tuple[str, str]]) -> bool:
+    """Whether the manifest has a success, which is never taken back, of a (gateway, request_fingerprint)."""
+    if not names:
+        return False
+    columns = ["gateway", _FINGERPRINT, "status"]
+    try:
+        told = pq.read_table(existing(out, "manifest.parquet"), columns=columns)
+    except (OutError, OSError, pa.ArrowException):
+        return False
+    asked = pa.array([fingerprint for _, fingerprint in names], pa.string())
+    made = told.filter(pc.field(_FINGERPRINT).isin(asked) & (pc.field("status") == "success"))
+    return any((row["gateway"], row[_FINGERPRINT]) in names for row in made.to_pylist())
+
+
+def _named_posts(out: str | Path) -> pa.Table | None:
+    """When the POSTs of attempts.parquet were sent, of those that were really made."""
+    columns = ["gateway", _FINGERPRINT, "sent_at", "attempt_id"]
+    try:
+        found = pq.read_table(existing(out, "attempts.parquet"), columns=columns)
+    except (OutError, OSError, pa.ArrowException):
+        return None
+    really = found.filter(pc.field("attempt_id") < LOST).drop_columns(["attempt_id"])  # they are hex
+    return really.rename_columns(["gateway", _FINGERPRINT, "started_at"])
+
+
+def _plain(table: pa.Table, name: str) -> list[Any]:
+    """A column as Python values, instants as microseconds since 1970."""
+    column = table[name]
+    return (column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column).to_pylist()
+
+
 def kept_facts(out: str | Path) -> dict[str, str]:
     """The facts of a run, for who publishes after it; none where they cannot be read.
 
@@ -68,6 +127,13 @@ def kept_facts(out: str | Path) -> dict[str, str]:
         with suppress(OutError, OSError, pa.ArrowException):
             return _facts(out, name)
     return {}
+
+
+def are_of_one_moment(out: str | Path) -> bool:
+    """Whether manifest and attempts were published together, by the totals that both carry."""
+    with suppress(OutError, OSError, pa.ArrowException):
+        return _facts(out, "manifest.parquet") == _facts(out, "attempts.parquet")
+    return False
 
 
 def read_seeds(out: str | Path) -> dict[tuple[str, str], Literal["yes", "no"]]:

@@ -20,6 +20,7 @@ from reelsweep.tasks.ledger.records import FINAL, AttemptRecord, ManifestStatus,
 from reelsweep.tasks.ledger.standing import RETRYABLE
 from reelsweep.tasks.manifest.amend import Amending, in_order
 from reelsweep.tasks.manifest.columns import MANIFEST
+from reelsweep.tasks.manifest.read import are_of_one_moment
 from reelsweep.tasks.manifest.replan import plan_row
 from reelsweep.tasks.manifest.rows import FACTS
 from reelsweep.tasks.storage.out import Out
@@ -102,12 +103,12 @@ def read_old_out(storage: Out, row_key: Callable[[PlanRow, int], str], amending:
     for row in _rows(out / ATTEMPTS_FILE):
         attempts[row["gateway"], row["request_fingerprint"]].append(row)
     stored = _stored(out, told)
-    clips = _Clips(storage)
+    clips, is_one_moment = _Clips(storage), are_of_one_moment(out)
 
     def generation(name: Generation) -> OldGeneration:
         group, sent = told.get(name) or stored.get(name), attempts.get(name, [])
         amended = amending.amend(group, sent) if group else in_order(sent)
-        return _generation(name, group or [_NO_LINE], amended, clips)
+        return _generation(name, _Told(group or [_NO_LINE], clips, is_one_moment), amended)
 
     return OldOut(
         plans=[
@@ -180,15 +181,31 @@ def _lines(rows: Iterator[Row]) -> Iterator[list[Row]]:
         yield group
 
 
-def _generation(
-    name: Generation, group: Sequence[Row], ordered: Sequence[Row], clips: _Clips
-) -> OldGeneration:
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What the manifest tells of one generation."""
+
+    group: Sequence[Row]
+    """The choices of its first line."""
+    clips: _Clips
+    is_one_moment: bool
+    """Whether the attempts are of the same moment."""
+
+    @property
+    def is_made(self) -> bool:
+        """Whether another POST that ended with a result can only be a second success."""
+        return self.group[0]["status"] == "success"
+
+    @property
+    def says_all(self) -> bool:
+        """Whether another POST that ended with a result has none to give: its line would speak of it."""
+        return self.is_one_moment or self.group[0]["status"] in ("success", "invalid_output")
+
+
+def _generation(name: Generation, told: _Told, ordered: Sequence[Row]) -> OldGeneration:
     """One generation's attempts; what the manifest tells of results goes to the one that speaks for it."""
-    speaker = _speaker(group[0], ordered)
-    old = [
-        _attempt(row, group if row is speaker else (), group[0]["output"], clips, _has_result(group[0]))
-        for row in ordered
-    ]
+    speaker = _speaker(told.group[0], ordered)
+    old = [_attempt(row, told, is_speaker=row is speaker) for row in ordered]
     return OldGeneration(
         gateway=name[0],
         request_fingerprint=name[1],
@@ -203,23 +220,20 @@ def _settles(record: AttemptRecord, status: ManifestStatus) -> bool:
     return status in FINAL and not (record.billed == "no" and record.retry in RETRYABLE)
 
 
-def _has_result(row: Row) -> bool:
-    return row["status"] in ("success", "invalid_output")
-
-
 def _speaker(line: Row, sent: Sequence[Row]) -> Row | None:
-    """The attempt whose end is that of the line; the last with a result, else the last."""
+    """The attempt that the line names by when it was sent or ended; the last with a result, else the last."""
+    named = [row for row in sent if row["sent_at"] == line["started_at"]]
     same = [row for row in sent if row["completed_at"] and row["completed_at"] == line["completed_at"]]
     good = [row for row in sent if row["kind"] == "succeeded"]
-    candidates = same or good or sent
+    candidates = named or same or good or sent
     return candidates[-1] if candidates else None
 
 
-def _attempt(
-    row: Row, group: Sequence[Row], output: str, clips: _Clips, is_decided: bool
-) -> tuple[AttemptRecord, ManifestStatus]:
-    results = tuple(_result(told, output, clips) for told in group if _was_answered(row, told))
-    state, status = _state(row, results, is_decided)
+def _attempt(row: Row, told: _Told, *, is_speaker: bool) -> tuple[AttemptRecord, ManifestStatus]:
+    group = told.group if is_speaker else ()
+    results = tuple(_result(choice, told.clips) for choice in group if _was_answered(row, choice))
+    is_over = not is_speaker and told.says_all and (row["kind"], row["state"]) == ("succeeded", "settled")
+    state, status = ("settled", "failed") if is_over else _state(row, results, told.is_made)
     fields: dict[str, Any] = {name: row[name] for name in row if name not in _NOT_KEPT}
     fields |= {name: group[0][name] if group else None for name in _SPEAKER}
     record = AttemptRecord(
@@ -231,18 +245,25 @@ def _attempt(
         results=results,
     )
     if state == "unknown":
-        record = replace(record, billed=record.billed or "maybe")
+        record = replace(record, billed=record.billed or "maybe", cost_source=_source(record))
     return record, status
+
+
+def _source(record: AttemptRecord) -> str | None:
+    """Who priced a POST of unknown fate: where it never named a job, only a bill can have."""
+    is_priced = record.billed == "yes" and record.cost_musd is not None
+    is_named = record.gateway_task_id is not None or record.status_url is not None
+    return "bill" if is_priced and not is_named else record.cost_source
 
 
 def _was_answered(row: Row, told: Row) -> bool:
     return row["kind"] in ("succeeded", "submitted") and (told["status"] not in ("planned", "unknown"))
 
 
-def _result(row: Row, output: str, clips: _Clips) -> ResultRecord:
+def _result(row: Row, clips: _Clips) -> ResultRecord:
     status: ManifestStatus = row["status"]
     values: dict[str, Any] = {name: row[name] for name in _RESULT}
-    if status == "success" and output == "video" and not (row["file_name"] and clips.is_whole(row)):
+    if status == "success" and row["output"] == "video" and not (row["file_name"] and clips.is_whole(row)):
         status = "failed_to_download"
         values |= {"file_name": None, "sha256": None, "size_bytes": None}
     facts = {name: row[name] for name in FACTS if row.get(name) is not None}
@@ -270,7 +291,7 @@ def _state(row: Row, results: Sequence[ResultRecord], is_decided: bool) -> tuple
         return "settled", "refused"
     if kind == "stopped":
         return "settled", "planned"
-    if kind == "no_video" or row["retry"] in (None, "none") or unbilled:
+    if kind == "no_video" or row["retry"] in (None, "none") or unbilled or row["state"] == "settled":
         return "settled", "failed"
     return "unknown", "unknown"
 

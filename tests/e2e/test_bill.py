@@ -81,6 +81,20 @@ async def test_a_bill_settles_what_was_maybe_billed(
     assert second.posts == 1
 
 
+async def test_a_job_that_a_bill_has_charged_is_not_charged_again_when_it_is_given_once_more(
+    make: Callable[..., Any], sandbox: SandboxServer, reconcile: Reconcile, tmp_path: Path
+) -> None:
+    """The gateway remembers the key and nobody has said so: by the bill it is the job that was paid for."""
+    before, table = len(sandbox.bill()), pd.DataFrame({"prompt": ["one", "taken [[fault=reset_accepted]]"]})
+    await make(table, price="0.10")
+    path = tmp_path / "bill.jsonl"
+    path.write_text("".join(json.dumps(asdict(line)) + "\n" for line in sandbox.bill()[before:]))
+    await reconcile(path)
+    again = await make(table, price="0.10", on_unknown="resubmit")
+    assert (again.posts, again.counts, len(sandbox.bill()) - before) == (1, {"success": 2}, 2)
+    assert read_manifest(tmp_path / "out")["cost_usd"].sum() == pytest.approx(0.2)
+
+
 async def test_the_sandboxs_own_bill_settles_as_its_csv_does(
     make: Callable[..., Any], sandbox: SandboxServer, reconcile: Reconcile, tmp_path: Path
 ) -> None:

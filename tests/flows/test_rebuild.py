@@ -3,44 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shutil import copyfile
+from sqlite3 import connect
 from typing import Any
 
 import pytest
+from histories import FACTS, GATEWAY, RUN, Clock, answer, result, spec, store, take_files
 from reelsweep.flows.out.outs import open_out
 from reelsweep.flows.out.places import find_out
 from reelsweep.flows.out.planned import plan_row, row_key
 from reelsweep.flows.planning.claim import refuse_older
 from reelsweep.flows.recovery.rebuild import Rebuilt, rebuild
 from reelsweep.prompts.errors import OutError
-from reelsweep.prompts.fingerprint import request_fingerprint
-from reelsweep.prompts.request import GenerationSpec
-from reelsweep.tasks.gateway.outcome import Choice, Outcome
 from reelsweep.tasks.ledger.ledger import Ledger
-from reelsweep.tasks.ledger.records import (
-    Answer,
-    Claim,
-    ClaimRequest,
-    ResultRecord,
-    RunRecord,
-    Spend,
-    Standing,
-)
+from reelsweep.tasks.ledger.records import Claim, ClaimRequest, Spend, Standing
 from reelsweep.tasks.manifest.outfile import OutFacts, write_out
 from reelsweep.tasks.manifest.read import read_attempts
 from reelsweep.tasks.manifest.write import publish
-
-GATEWAY = "https://gateway.example.com"
-CLIP = b"\0\0\0\x18ftypmp42 a clip"
-SHA256 = hashlib.sha256(CLIP).hexdigest()
-CLIP_NAME = f"videos/{SHA256[:2]}/{SHA256}.mp4"
-FACTS = {"out_id": "out", "ledger_id": "", "table": "t", "gateway_kind": "real", "format_version": "1"}
 
 HISTORIES: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
     "never sent": ([], []),
@@ -62,9 +45,19 @@ HISTORIES: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
     "unknown, then bought again": (["buy", "cut"], ["again", "made"]),
     "unknown, then bought again and refused": (["buy", "cut"], ["again", "refused"]),
     "unknown and not billed, then bought again": (["buy", "cut", "free"], ["buy"]),
+    "unknown and not billed, then billed after all": (["buy", "cut", "free"], ["charged"]),
+    "failed and not billed, then billed after all": (["buy", "broken", "free"], ["charged"]),
+    "bought twice, not billed, then billed after all": (
+        ["buy", "cut", "free", "buy", "cut", "free"],
+        ["charged"],
+    ),
+    "unknown and not billed, then made after all": (["buy", "cut", "free"], ["made"]),
+    "unknown and billed, then bought again": (["buy", "cut", "charged"], ["again", "made"]),
     "failed at the gateway and not billed": (["buy", "broken", "free"], []),
     "throttled, then made": (["buy", "throttled"], ["buy", "made"]),
     "not downloaded, then stored": (["buy", "not stored"], ["stored"]),
+    "made and invalid, then sent again": (["buy", "invalid"], ["retry"]),
+    "made and invalid, then sent again and cut": (["buy", "invalid"], ["retry", "cut"]),
     "made": (["buy", "made"], []),
     "refused": (["buy", "refused"], []),
     "without a video": (["buy", "empty"], []),
@@ -72,43 +65,17 @@ HISTORIES: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
 """What happened to a row before the first of two moments, and between the two."""
 
 
-@dataclass
-class Clock:
-    """It moves at every look."""
-
-    now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        self.now += timedelta(seconds=1)
-        return self.now
-
-
 @dataclass(frozen=True)
 class Moment:
-    """A moment of the ledger, and where the files of it are."""
+    """A moment of the ledger, where the files of it are, and a backup of it."""
 
     files: Path
+    backup: Path
     standings: Mapping[str, Standing]
     spend: Spend
 
 
-def _spec(number: int) -> GenerationSpec:
-    messages: list[Any] = [{"role": "user", "content": f"prompt {number}"}]
-    payload: dict[str, Any] = {"model": "film", "messages": messages, "stop": ["x"] * (number % 2 + 1)}
-    return GenerationSpec(
-        ordinal=number,
-        prompt_id=f"p{number}",
-        row_idx=number,
-        sample_idx=0,
-        output="video",
-        model="film",
-        payload=payload,
-        request_fingerprint=request_fingerprint(payload, 0),
-        prompt=f"prompt {number}",
-    )
-
-
-SPECS = [_spec(number) for number in range(2 * len(HISTORIES))]
+SPECS = [spec(number) for number in range(2 * len(HISTORIES))]
 """One for each history, and one more that only the plan of the second moment asks for."""
 NAMES = {spec.request_fingerprint: name for spec, name in zip(SPECS, [*HISTORIES] * 2, strict=True)}
 
@@ -134,41 +101,38 @@ class History:
     async def _take(self, number: int, step: str) -> None:
         ledger = self.ledger
         match step:
-            case "buy" | "again":
-                allow = frozenset({"unknown"} if step == "again" else ())
-                claim = await ledger.claim(GATEWAY, _wish(number, allow))
+            case "buy" | "again" | "retry":
+                leave = {"again": ["unknown"], "retry": ["failed_billed"]}
+                claim = await ledger.claim(GATEWAY, _wish(number, frozenset(leave.get(step, []))))
                 assert isinstance(claim, Claim), claim
                 self._claims[number] = claim.attempt_id
             case "free":
                 await ledger.decide(self._claims[number], billed="no", cost_musd=None)
+            case "charged":
+                await ledger.decide(self._claims[number], billed="yes", cost_musd=90)
             case "withdrawn":
                 await ledger.withdraw(self._claims[number], "cancelled")
-            case "made" | "not stored" | "stored":
+            case "made" | "not stored" | "stored" | "invalid":
                 if step != "stored":
-                    await ledger.answer(self._claims[number], _answer("succeeded", "yes", "in_progress"))
-                status = "failed_to_download" if step == "not stored" else "success"
-                await ledger.settle(self._claims[number], [_result(status)], status)
+                    await ledger.answer(self._claims[number], answer("made"))
+                ends = {"not stored": "failed_to_download", "invalid": "invalid_output"}
+                status: Any = ends.get(step, "success")
+                await ledger.settle(self._claims[number], [result(status)], status)
             case _:
-                await ledger.answer(self._claims[number], _answer(*_ENDS[step]))
+                await ledger.answer(self._claims[number], answer(step))
 
     async def moment(self, name: str) -> Moment:
         """Publish what the ledger knows now."""
         files = self.folder / name
-        _store(files)
+        store(files)
         with self.ledger.state("out") as state:
             told = await asyncio.to_thread(lambda: (list(state.lines()), list(state.attempts())))
         await asyncio.to_thread(publish, files, *told, FACTS, settle_s=None)
-        return Moment(files, await self.ledger.standings(GATEWAY, None, "out"), await self.ledger.spend())
-
-
-_ENDS: Mapping[str, tuple[Any, Any, Any]] = {
-    "cut": ("incomplete", "maybe", "unknown"),
-    "refused": ("refused", "maybe", "refused"),
-    "throttled": ("failed", "no", "failed"),
-    "broken": ("failed", "maybe", "unknown"),
-    "wrong": ("failed", "no", "failed"),
-    "empty": ("no_video", "yes", "failed"),
-}
+        backup = self.folder / f"{name}.db"
+        with closing(connect(self.folder / "lost.db")) as ledger, closing(connect(backup)) as copy:
+            ledger.backup(copy)
+        standings = await self.ledger.standings(GATEWAY, None, "out")
+        return Moment(files, backup, standings, await self.ledger.spend())
 
 
 def _wish(number: int, allow: frozenset[Any]) -> ClaimRequest:
@@ -182,44 +146,9 @@ def _wish(number: int, allow: frozenset[Any]) -> ClaimRequest:
     )
 
 
-def _answer(kind: Any, billed: Any, status: Any) -> Answer:
-    choices = (Choice(choice_idx=0, video_url="https://x.example.com/a.mp4"),) if kind == "succeeded" else ()
-    retry: Any = {"no": "backoff", "maybe": "resubmit_once"}[billed] if kind == "failed" else "none"
-    outcome = Outcome(
-        status=kind,
-        retry=retry,
-        billed=billed,
-        choices=choices,
-        error_type="rate_limit" if retry == "backoff" else None,
-    )
-    cost = 100 if billed == "yes" else None
-    return Answer(outcome=outcome, manifest_status=status, billed=billed, cost_musd=cost, cost_source="price")
-
-
-def _result(status: Any) -> ResultRecord:
-    clip = {"file_name": CLIP_NAME, "sha256": SHA256, "size_bytes": len(CLIP)} if status == "success" else {}
-    return ResultRecord(choice_idx=0, status=status, **clip)
-
-
-def _store(folder: Path) -> None:
-    clip = folder / CLIP_NAME
-    clip.parent.mkdir(parents=True)
-    clip.write_bytes(CLIP)
-
-
 async def _play(folder: Path) -> tuple[Moment, Moment]:
     history = History(folder)
-    run = RunRecord(
-        run_id="run",
-        out_id="out",
-        gateway=GATEWAY,
-        plan_hash="",
-        settings={},
-        code_version="",
-        host="",
-        pid=1,
-    )
-    await history.ledger.start_run(run)
+    await history.ledger.start_run(RUN)
     await history.plan(len(HISTORIES))
     for number, (before, _) in enumerate(HISTORIES.values()):
         await history.play(number, before)
@@ -242,12 +171,7 @@ def _rebuilt(
     out: Path, manifest: Moment | None, attempts: Moment | None, *, ended: bool = True
 ) -> tuple[Rebuilt, Moment]:
     """The ledger made anew from the manifest of one moment and the attempts of another, and what it says."""
-    _store(out)
-    for name in ("manifest", "plan", "metadata"):
-        if manifest is not None:
-            copyfile(manifest.files / f"{name}.parquet", out / f"{name}.parquet")
-    if attempts is not None:
-        copyfile(attempts.files / "attempts.parquet", out / "attempts.parquet")
+    take_files(out, manifest and manifest.files, attempts and attempts.files)
     write_out(out, OutFacts(out_id="out", ledger_id="", table="t", gateway_kind="real", ended=ended))
     done = rebuild(find_out(out))
     return done, asyncio.run(_read(out))
@@ -256,7 +180,8 @@ def _rebuilt(
 async def _read(out: Path) -> Moment:
     ledger = await asyncio.to_thread(Ledger.open, f"sqlite:///{out / 'ledger.db'}")
     names = [spec.request_fingerprint for spec in SPECS]
-    told = Moment(out, await ledger.standings(GATEWAY, names, "out"), await ledger.spend())
+    standings = await ledger.standings(GATEWAY, names, "out")
+    told = Moment(out, out / "ledger.db", standings, await ledger.spend())
     await asyncio.to_thread(ledger.close)
     return told
 
@@ -315,6 +240,45 @@ def test_after_a_crash_nothing_that_a_file_tells_of_is_to_be_bought(
     assert {NAMES[name] for name, it in anew.standings.items() if it.next_step == "buy"} == set()
 
 
+def test_what_a_bill_charged_stands_in_a_ledger_made_anew(
+    moments: tuple[Moment, Moment], tmp_path: Path
+) -> None:
+    """Whatever is heard later of the POST, as in the lost one, though another POST speaks for the row."""
+    out = tmp_path / "out"
+    _rebuilt(out, moments[1], moments[1])
+    name = next(name for name, story in NAMES.items() if story == "unknown and billed, then bought again")
+
+    async def hear_late() -> int | None:
+        with closing(Ledger.open(f"sqlite:///{out / 'ledger.db'}")) as ledger:
+            charged, _ = await ledger.attempts_of(GATEWAY, name)
+            await ledger.answer(charged.attempt_id, answer("made"))
+            return (await ledger.attempt(charged.attempt_id)).cost_musd
+
+    assert asyncio.run(hear_late()) == 90
+
+
+@pytest.mark.parametrize("ended", [True, False], ids=["ended", "crashed"])
+@pytest.mark.parametrize("first", [0, 1])
+def test_two_folders_made_anew_in_one_ledger_tell_what_the_newer_one_knows(
+    first: int, ended: bool, moments: tuple[Moment, Moment], tmp_path: Path
+) -> None:
+    """They shared the lost one: whichever is read first, no row stays held whose end a file knows."""
+    url = f"sqlite:///{tmp_path / 'both.db'}"
+    for at in (first, 1 - first):
+        out, files = tmp_path / f"out {at}", moments[at].files
+        take_files(out, files, files)
+        facts = OutFacts(out_id=f"out {at}", ledger_id="", table="t", gateway_kind="real", ended=ended)
+        write_out(out, facts)
+        rebuild(find_out(out), url)
+    with closing(Ledger.open(url)) as ledger:
+        anew = asyncio.run(ledger.standings(GATEWAY, None, "out 1"))
+    for name, standing in moments[1].standings.items():
+        if standing.next_step == "none":
+            assert anew[name].status == standing.status, NAMES[name]
+        if standing.next_step != "buy" or not ended:
+            assert anew[name].next_step != "buy", NAMES[name]
+
+
 def test_posts_of_no_row_are_kept_until_a_plan_asks(moments: tuple[Moment, Moment], tmp_path: Path) -> None:
     """They are counted, and what is published from the new ledger names them still."""
     out = tmp_path / "out"
@@ -366,6 +330,46 @@ def test_what_is_said_of_a_lost_ledger_can_be_done(
     with pytest.raises(OutError, match="knows the output folder already") as caught:
         rebuild(out, anew)
     assert "older" in caught.value.remedy
+
+
+@pytest.mark.parametrize("attempts", [0, 1, None])
+@pytest.mark.parametrize("manifest", [0, 1, None])
+@pytest.mark.parametrize("restored", [0, 1])
+def test_a_ledger_is_refused_where_either_file_tells_of_a_post_that_it_lacks(
+    restored: int, manifest: int | None, attempts: int | None, moments: tuple[Moment, Moment], tmp_path: Path
+) -> None:
+    """A backup of the first moment is, with a file of the second one; what knows all of them is not."""
+    files = [None if at is None else moments[at].files for at in (manifest, attempts)]
+    take_files(tmp_path / "out", *files)
+    with closing(Ledger.open(f"sqlite:///{moments[restored].backup}")) as ledger:
+        if restored == 0 and 1 in (manifest, attempts):
+            with pytest.raises(OutError, match="older than its manifest"):
+                refuse_older(find_out(tmp_path / "out"), ledger)
+        else:
+            refuse_older(find_out(tmp_path / "out"), ledger)
+
+
+def test_a_ledger_that_lacks_the_end_of_a_post_is_refused(
+    moments: tuple[Moment, Moment], tmp_path: Path
+) -> None:
+    """It knows every POST of the files, one as not billed, which the manifest has the clip of."""
+    out, place = tmp_path / "out", tmp_path / "older.db"
+    take_files(out, moments[1].files, moments[1].files)
+    copyfile(moments[1].backup, place)
+    name = next(
+        name for name, story in NAMES.items() if story == "unknown and not billed, then made after all"
+    )
+    end = "UPDATE generations SET status = 'unknown', next_step = 'buy' WHERE request_fingerprint = ?"
+    for is_older in (False, True):
+        with closing(connect(place)) as older:
+            older.execute(end, (name if is_older else "another",))
+            older.commit()
+        with closing(Ledger.open(f"sqlite:///{place}")) as ledger:
+            if not is_older:
+                refuse_older(find_out(out), ledger)
+                continue
+            with pytest.raises(OutError, match="older than its manifest"):
+                refuse_older(find_out(out), ledger)
 
 
 def test_a_rebuilding_that_was_cut_off_goes_on_in_the_ledger_that_is_named(

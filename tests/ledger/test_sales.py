@@ -52,6 +52,34 @@ async def test_what_a_bill_charged_for_one_post_is_not_charged_for_the_other(
     assert (await make.standing(ledger)).billed == "yes"
 
 
+@pytest.mark.parametrize("end", ["success", "no_video", "refused"])
+@pytest.mark.parametrize("job", ["job", "another", None])
+async def test_a_job_that_a_bill_names_is_one_sale_with_the_post_that_is_given_it(
+    database: Any, make: Any, job: str | None, end: str
+) -> None:
+    """Nothing is said of keys, and the first POST was cut before it said so; another job is another sale."""
+    ledger = await make.start(database.open())
+    first, second = await _two_posts(ledger, make)
+    await ledger.decide(first.attempt_id, billed="yes", cost_musd=90, job_id="job")
+    answer = getattr(make, end)()
+    outcome = replace(answer.outcome, completion_id=job)
+    await ledger.answer(second.attempt_id, replace(answer, outcome=outcome))
+    own = 100 if end == "refused" else 80
+    assert (await ledger.spend()).used_musd == 90 + (0 if job == "job" else own)
+    await ledger.answer(first.attempt_id, make.cut())
+    assert (await ledger.attempt(first.attempt_id)).completion_id == "job", "a cut takes nothing back"
+    assert (await ledger.spend()).settled_musd >= 90
+
+
+async def test_a_job_that_is_known_is_not_called_by_another_name(database: Any, make: Any) -> None:
+    """The gateway's own word stands before the bill's."""
+    ledger = await make.start(database.open())
+    claim = await make.buy(ledger)
+    await ledger.answer(claim.attempt_id, make.cut(completion_id="job"))
+    await ledger.decide(claim.attempt_id, billed="yes", cost_musd=90, job_id="row 7")
+    assert (await ledger.attempt(claim.attempt_id)).completion_id == "job"
+
+
 async def test_a_failure_paid_with_another_post_may_be_bought_again_on_request(
     database: Any, make: Any
 ) -> None:
