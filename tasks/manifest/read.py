@@ -65,7 +65,7 @@ def published_attempts(out: str | Path) -> list[str]:
 def published_lines(out: str | Path) -> list[ToldPosts]:
     """The POSTs that lines of the manifest speak of and the ids of `published_attempts` do not vouch for.
 
-    None where the manifest cannot be read: a run replaces it.
+    Empty where the manifest cannot be read: a run replaces it.
     """
     columns = ["gateway", _FINGERPRINT, "started_at", "num_purchases", "choice_idx"]
     try:
