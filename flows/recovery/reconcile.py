@@ -14,8 +14,6 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from functools import partial
 
 from reelsweep.flows.options import RunOptions
 from reelsweep.flows.out.planned import spec_of
@@ -27,15 +25,13 @@ from reelsweep.prompts.request import GenerationSpec
 from reelsweep.tasks.artifacts.probe import Prober
 from reelsweep.tasks.artifacts.store import Store
 from reelsweep.tasks.gateway.breaker import Breaker
-from reelsweep.tasks.gateway.fold import read_body
 from reelsweep.tasks.gateway.profiles import Profile
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.ledger.records import AttemptRecord, RunRecord
 from reelsweep.tasks.manifest.outfile import OutFacts
-from reelsweep.tasks.purchase.conclude import conclude
 from reelsweep.tasks.purchase.context import RunContext
 from reelsweep.tasks.purchase.links import by_expiry
-from reelsweep.tasks.purchase.recover import fetch_again, recover
+from reelsweep.tasks.purchase.recover import fetch_again, recover, reread
 from reelsweep.tasks.storage.out import Out
 
 AT_A_TIME = 8
@@ -105,15 +101,19 @@ async def _left_alone(run: OpenRun) -> list[AttemptRecord]:
         return []
     planned = frozenset(run.prepared.plan.fingerprints())
 
+    def has_more(attempt: AttemptRecord) -> bool:
+        if steps.get(attempt.request_fingerprint) != "hold" or attempt.transcript is not None:
+            return True
+        return run.context.store.has_transcript(attempt.attempt_id)
+
     def is_left(attempt: AttemptRecord) -> bool:
         fingerprint = attempt.request_fingerprint
         if steps.get(fingerprint) == "hold":
-            return attempt.transcript is not None and fingerprint not in run.replayable
+            return fingerprint not in run.replayable
         return steps.get(fingerprint) in ("fetch", "recover") and fingerprint not in planned
 
-    return [
-        a for a in await run.context.ledger.unfinished(run.context.out_id, run.context.gateway) if is_left(a)
-    ]
+    unfinished = await run.context.ledger.unfinished(run.context.out_id, run.context.gateway)
+    return await run.context.store.off_loop(lambda: [a for a in unfinished if is_left(a) and has_more(a)])
 
 
 async def _reconcile(context: RunContext, attempt: AttemptRecord, spec: GenerationSpec) -> str:
@@ -122,28 +122,8 @@ async def _reconcile(context: RunContext, attempt: AttemptRecord, spec: Generati
     if attempt.state == "answered" and attempt.kind != "submitted":
         return (await fetch_again(spec, context, attempt.attempt_id)).status
     if attempt.gateway_task_id or attempt.status_url:
-        end = await recover(spec, context, attempt.attempt_id)
-        if end.status != "unknown":
-            return end.status
-    return await reread(context, attempt, spec)
-
-
-async def reread(context: RunContext, attempt: AttemptRecord, spec: GenerationSpec) -> str:
-    """Read the kept transcript with the reader of today; what it now shows is taken."""
-    body = await context.store.off_loop(partial(context.store.read_transcript, attempt.transcript))
-    if body is None:
-        return "unknown"
-    outcome = read_body(
-        body,
-        http_status=attempt.http_status or 200,
-        base_url=str(context.profile.base_url),
-        output=spec.output,
-        now=datetime.now(UTC),
-        cut="reset" if attempt.kind == "incomplete" else None,
-    )
-    if outcome.status in ("incomplete", "submitted", "stopped") or outcome.billed == "no":
-        return "unknown"
-    return (await conclude(spec, context, attempt.attempt_id, outcome)).status
+        return (await recover(spec, context, attempt.attempt_id)).status
+    return (await reread(spec, context, attempt)).status
 
 
 async def reconcile_out(

@@ -116,9 +116,18 @@ class Store:
 
     def write_transcript(self, attempt_id: str, content: bytes) -> str:
         """Keep a response body; returns its file name below `transcripts/`."""
-        name = f"{_checked(ATTEMPT_ID, attempt_id)}.sse"
+        name = self.transcript_name(attempt_id)
         write_whole(self.out / "transcripts" / name, content)
         return name
+
+    @staticmethod
+    def transcript_name(attempt_id: str) -> str:
+        """Where the response body of an attempt is kept, if it is, below `transcripts/`."""
+        return f"{_checked(ATTEMPT_ID, attempt_id)}.sse"
+
+    def has_transcript(self, attempt_id: str) -> bool:
+        """Whether the response body of an attempt is kept, also where nobody could write that down."""
+        return self.storage.has(f"transcripts/{self.transcript_name(attempt_id)}")
 
     def read_transcript(self, name: str | None) -> bytes | None:
         """A kept response body; None where there is none, and for a name that is none of ours."""

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 
 import httpx
 from reelsweep.prompts.errors import TroubleError
@@ -22,6 +23,7 @@ from reelsweep.tasks.purchase.ask import ask_until_ended, can_ask
 from reelsweep.tasks.purchase.conclude import conclude, cut_short
 from reelsweep.tasks.purchase.context import RunContext
 from reelsweep.tasks.purchase.ends import RowEnd, end_of_outcome
+from reelsweep.tasks.purchase.insist import insist
 from reelsweep.tasks.purchase.stops import Stop, StopReason
 from reelsweep.tasks.purchase.wire import Body, build_request
 
@@ -163,7 +165,8 @@ async def _never_left(
     Where the lease ran out on the way, the next claim renews it or says that another run took over.
     """
     context.uncount_post()
-    await context.ledger.withdraw(claim.attempt_id, outcome.error_message or "the request never began")
+    reason = outcome.error_message or "the request never began"
+    await insist(context, partial(context.ledger.withdraw, claim.attempt_id, reason))
     end = end_of_outcome("planned", outcome)
     if withheld:
         return Bought(end=end, again=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from reelsweep.prompts.errors import TroubleError
 from reelsweep.prompts.request import GenerationSpec
@@ -21,6 +22,7 @@ from reelsweep.tasks.purchase.ask import ask_once
 from reelsweep.tasks.purchase.context import RunContext
 from reelsweep.tasks.purchase.ends import RowEnd, end_of_outcome
 from reelsweep.tasks.purchase.fetch import fetch_choices
+from reelsweep.tasks.purchase.insist import insist
 
 
 async def conclude(
@@ -41,7 +43,8 @@ async def _record(
 ) -> RowEnd:
     """An attempt without a result: its outcome and its transcript."""
     status = manifest_status_of(outcome)
-    await context.ledger.answer(attempt_id, _answer(spec, context, attempt_id, outcome, status, tape))
+    answer = _answer(spec, context, attempt_id, outcome, status, tape)
+    await insist(context, partial(context.ledger.answer, attempt_id, answer))
     retry_in_s = (
         context.policy.long_backoff_s if outcome.retry == "backoff_long" and outcome.billed == "no" else None
     )
@@ -51,10 +54,15 @@ async def _record(
 async def _keep(
     spec: GenerationSpec, context: RunContext, attempt_id: str, outcome: Outcome, tape: Tape | None
 ) -> RowEnd:
-    """An attempt with a result: answer, fetch, settle."""
+    """An attempt with a result: answer, fetch, settle. OUT keeps what the ledger cannot take."""
     kept = tape if context.policy.keep_transcripts else None
     answer = _answer(spec, context, attempt_id, outcome, "in_progress", kept)
-    await context.ledger.answer(attempt_id, answer)
+
+    def keep() -> None:
+        if tape is not None:
+            _keep_transcript(context, attempt_id, tape)
+
+    await insist(context, partial(context.ledger.answer, attempt_id, answer), keep)
     return await keep_results(spec, context, attempt_id, outcome, tape)
 
 
@@ -90,7 +98,7 @@ async def keep_results(
     status = _status_of(results)
     if status != "success" and tape is not None:
         _keep_transcript(context, attempt_id, tape)
-    await context.ledger.settle(attempt_id, results, status)
+    await insist(context, partial(context.ledger.settle, attempt_id, results, status))
     failure = next((result for result in results if result.status != "success"), None)
     if status == "success" or failure is None:
         return RowEnd(status=status)

@@ -62,6 +62,8 @@ class Policy:
     long_backoff_s: float = 60.0
     """First wait of a failure that needs minutes; doubles up to 16 times it."""
     give_up_s: float = 7200.0
+    insist_s: float = 60.0
+    """How long an answer that the ledger cannot take is held and handed over again."""
     poll_s: float = 10.0
     """Longest pause between two questions about a job."""
     lost_s: float = 120.0
@@ -159,6 +161,15 @@ class RunContext:
         """The machine fails: nothing more is bought that could not be kept."""
         error = self.ledger.about(error, str(self.store.storage))
         self.stop(Stop(reason="trouble", message=error.message, remedy=error.remedy))
+
+    def hold_on(self, error: TroubleError) -> None:
+        """As `trouble`, where what was answered is still to be written down: said once."""
+        is_news = self.stopped is None
+        self.trouble(error)
+        if is_news:
+            self.on_note(
+                f"answers that came are held and written down when it can take them ({error.message})"
+            )
 
     def stop_model(self, model: str, stop: Stop) -> None:
         """Send nothing more to this model."""

@@ -19,6 +19,7 @@ from reelsweep.tasks.artifacts.signature import SUFFIXES
 from reelsweep.tasks.gateway.outcome import Choice, Outcome
 from reelsweep.tasks.ledger.records import ResultRecord
 from reelsweep.tasks.purchase.context import RunContext
+from reelsweep.tasks.purchase.insist import insist
 from reelsweep.tasks.purchase.wire import authorization
 
 Refresh = Callable[[int], Awaitable[str | None]]
@@ -109,13 +110,15 @@ async def _store(
     context: RunContext, attempt_id: str, choice: Choice, part: Path, got: Download, facts: Facts
 ) -> ResultRecord:
     suffix = SUFFIXES[facts.mime_type]
-    await context.ledger.stored(
+    stored = partial(
+        context.ledger.stored,
         attempt_id,
         choice.choice_idx,
         sha256=got.sha256,
         size_bytes=got.size_bytes,
         file_name=context.store.file_name(got.sha256, suffix),
     )
+    await insist(context, stored)
     file_name = await context.store.off_loop(partial(context.store.place, part, got.sha256, suffix))
     return ResultRecord(
         choice_idx=choice.choice_idx,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from functools import partial
 
 from reelsweep.prompts.errors import TroubleError, UsageError
 from reelsweep.prompts.request import GenerationSpec
@@ -19,7 +20,7 @@ from reelsweep.tasks.purchase.ask import FIRST_PAUSE_S
 from reelsweep.tasks.purchase.buy import Bought, buy
 from reelsweep.tasks.purchase.context import RunContext
 from reelsweep.tasks.purchase.ends import RowEnd, end_of_standing
-from reelsweep.tasks.purchase.recover import fetch_again, recover
+from reelsweep.tasks.purchase.recover import fetch_again, recover, reread
 from reelsweep.tasks.purchase.stops import Stop
 from reelsweep.tasks.purchase.wire import build_body
 
@@ -87,9 +88,20 @@ async def _without_sending(
         case "fetch" | "recover":
             return await _finish(spec, context, standing)
         case "hold":
-            return None if context.asks_again else end_of_standing(standing)
+            return await _reread(spec, context, standing) if context.asks_again else end_of_standing(standing)
         case "wait":
             return await _wait_for_other_run(spec, context)
+
+
+async def _reread(spec: GenerationSpec, context: RunContext, standing: Standing) -> RowEnd | None:
+    """Before a row is sent again: its answer may be kept in OUT, where the ledger could not take it."""
+    attempt_id = _attempt_of(standing)
+    if not await context.store.off_loop(partial(context.store.has_transcript, attempt_id)):
+        return None
+    if not await context.ledger.adopt(attempt_id, context.run_id):
+        return None
+    end = await reread(spec, context, await context.ledger.attempt(attempt_id))
+    return None if end.status == "unknown" else end
 
 
 async def _finish(spec: GenerationSpec, context: RunContext, standing: Standing) -> RowEnd | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 
 from reelsweep.prompts.request import GenerationSpec
@@ -21,9 +22,31 @@ async def recover(spec: GenerationSpec, context: RunContext, attempt_id: str) ->
     asked = await context.store.off_loop(partial(_asked, attempt, context))
     answer = await ask_until_ended(context, asked)
     if answer.status == "incomplete":
-        return RowEnd(status="unknown", error_type=attempt.error_type, message=attempt.error_message or "")
+        return await reread(spec, context, attempt)
     context.made_by(spec.model, answer)
     return await conclude(spec, context, attempt_id, answer)
+
+
+async def reread(spec: GenerationSpec, context: RunContext, attempt: AttemptRecord) -> RowEnd:
+    """Read the kept body with the reader of today; what it now shows is taken.
+
+    It may be kept where the ledger knows of no answer: when that came, it could not be written down.
+    """
+    still = RowEnd(status="unknown", error_type=attempt.error_type, message=attempt.error_message or "")
+    body = await context.store.off_loop(partial(_body_of, attempt, context))
+    if body is None:
+        return still
+    outcome = read_body(
+        body,
+        http_status=attempt.http_status or 200,
+        base_url=str(context.profile.base_url),
+        output=spec.output,
+        now=datetime.now(UTC),
+        cut="reset" if attempt.kind in (None, "incomplete") else None,
+    )
+    if outcome.status in ("incomplete", "submitted", "stopped") or outcome.billed == "no":
+        return still
+    return await conclude(spec, context, attempt.attempt_id, outcome)
 
 
 async def fetch_again(spec: GenerationSpec, context: RunContext, attempt_id: str) -> RowEnd:
@@ -77,8 +100,14 @@ async def _without_address(context: RunContext, attempt_id: str, answer: Outcome
 def _asked(attempt: AttemptRecord, context: RunContext) -> Outcome:
     """What the stream had said, by its transcript where one is kept, as a job that is still open."""
     said = Outcome(status="incomplete")
-    body = context.store.read_transcript(attempt.transcript)
+    body = _body_of(attempt, context)
     if body is not None:
         base_url = str(context.profile.base_url)
         said = read_body(body, http_status=attempt.http_status or 200, base_url=base_url, cut="reset")
     return replace(said, status="incomplete", task_id=attempt.gateway_task_id, status_url=attempt.status_url)
+
+
+def _body_of(attempt: AttemptRecord, context: RunContext) -> bytes | None:
+    return context.store.read_transcript(
+        attempt.transcript or context.store.transcript_name(attempt.attempt_id)
+    )

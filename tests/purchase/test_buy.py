@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from reelsweep.prompts.pricing import Price
@@ -25,6 +26,7 @@ from reelsweep.tasks.purchase.buy import Bought, buy
 from reelsweep.tasks.purchase.conclude import conclude
 from reelsweep.tasks.purchase.context import Policy, RunContext
 from reelsweep.tasks.purchase.make import make
+from reelsweep.tasks.purchase.recover import reread
 from reelsweep.tasks.purchase.wire import Body, build_body
 
 STILL = Times(renew_s=3_600, second_look_s=3_600)
@@ -344,3 +346,55 @@ _FAIL_ON_TASK_ID = """
 CREATE TRIGGER failing BEFORE UPDATE OF gateway_task_id ON attempts WHEN NEW.kind IS NULL
 BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END
 """
+
+
+_FAIL_ON_OUTCOME = """
+CREATE TRIGGER failing BEFORE UPDATE OF completed_at ON attempts
+BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END
+"""
+
+
+async def test_an_answer_that_the_ledger_cannot_take_is_written_down_when_it_can(
+    context: RunContext, bench: Bench
+) -> None:
+    """The disk fails at the end of a paid stream, for a while: nothing more is bought and nothing is lost."""
+    notes: list[str] = []
+    context.on_note = notes.append
+    claimed = await _claimed(context)
+    bench.sql(_FAIL_ON_OUTCOME)
+    buying = asyncio.create_task(_bought(context, *claimed))
+    while context.stopped is None:
+        await asyncio.sleep(0.01)
+    assert bench.attempts() == [("intent", "in_progress", None, 100_000)]
+    bench.sql("DROP TRIGGER failing")
+    assert (await buying).end.status == "success"
+    assert bench.attempts() == [("settled", "success", "yes", 0)]
+    assert context.stopped.reason == "trouble"
+    assert [note.split(" (")[0] for note in notes[1:]] == [
+        "answers that came are held and written down when it can take them"
+    ]
+
+
+@pytest.mark.parametrize("on_unknown", ["hold", "resubmit"])
+async def test_an_answer_that_never_could_be_written_down_is_read_from_out(
+    context: RunContext, bench: Bench, on_unknown: Literal["hold", "resubmit"]
+) -> None:
+    """The ledger stays away: what came is in OUT, and is taken from there before anything is sent again."""
+    context.policy = replace(context.policy, insist_s=0.0)
+    bench.sql(_FAIL_ON_OUTCOME)
+    end = await make(SPEC, context, (None, None))
+    assert (end.status, end.error_type) == ("planned", "trouble")
+    bench.sql("DROP TRIGGER failing")
+    await context.ledger.cut("run")
+    (standing,) = (await context.ledger.standings("gateway", ["f"], "out")).values()
+    assert (standing.status, standing.next_step) == ("unknown", "hold")
+    policy = replace(context.policy, on_unknown=on_unknown)
+    again = replace(context, stopped=None, standings={"f": standing}, policy=policy, _limiters={})
+    if on_unknown == "hold":
+        assert (await make(SPEC, again, (None, None))).status == "unknown"
+        (attempt,) = await again.ledger.unfinished("out", "gateway")
+        end = await reread(SPEC, again, attempt)
+    else:
+        end = await make(SPEC, again, (None, None))
+    assert (end.status, len(bench.wire.heard)) == ("success", 1)
+    assert bench.attempts() == [("settled", "success", "yes", 0)]
