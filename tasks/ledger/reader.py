@@ -6,10 +6,12 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from itertools import count
 from typing import TypeVar
 
 from reelsweep.prompts.errors import TroubleError
 from reelsweep.tasks.ledger.link import Link
+from reelsweep.tasks.ledger.patience import Patience
 from reelsweep.tasks.ledger.trouble import is_database_error, is_disconnect, trouble
 from sqlalchemy import Connection
 
@@ -23,6 +25,7 @@ class Reader:
         self._connect = connect
         self._place = place
         self._link: Link | None = None
+        self._patience = Patience()
         self._closing = threading.Lock()
         self._closed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger-reader")
@@ -43,18 +46,19 @@ class Reader:
         self._thread.shutdown()
 
     def _ask(self, call: Callable[[Connection], T]) -> T:
-        try:
-            return self._ask_once(call)
-        except Exception as error:
-            if not is_database_error(error):
-                raise
-            self._disconnect()
-            if not is_disconnect(error):
-                raise trouble(error, self._place) from error
-        try:
-            return self._ask_once(call)
-        except Exception as error:
-            raise trouble(error, self._place) if is_database_error(error) else error from error
+        for num_failed in count(1):
+            try:
+                answer = self._ask_once(call)
+            except Exception as error:
+                if not is_database_error(error):
+                    raise
+                self._disconnect()
+                if not is_disconnect(error) or not self._patience.has_time(num_failed):
+                    raise trouble(error, self._place) from error
+            else:
+                self._patience.answered()
+                return answer
+        raise AssertionError
 
     def _ask_once(self, call: Callable[[Connection], T]) -> T:
         if self._link is None:

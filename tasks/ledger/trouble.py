@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 
 import asyncpg
@@ -50,6 +51,14 @@ _MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
 )
 
 
+_AWAY = (
+    *(asyncpg.InterfaceError, asyncpg.PostgresConnectionError, OSError),
+    *(asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, asyncpg.CannotConnectNowError),
+)
+"""The connection is gone, or the server is about to end or to be there."""
+_OF_A_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO})
+
+
 def trouble(error: BaseException, place: str) -> ReelsweepError:
     """The error to raise instead of a database's own; ours pass through."""
     if isinstance(error, ReelsweepError):
@@ -72,7 +81,9 @@ def is_disconnect(error: BaseException) -> bool:
     """Whether the connection is gone, so that a new one may succeed."""
     if isinstance(error, DBAPIError):
         return error.connection_invalidated
-    return isinstance(error, asyncpg.InterfaceError | asyncpg.PostgresConnectionError | OSError)
+    if isinstance(error, OSError) and error.errno in _OF_A_DISK:
+        return False
+    return isinstance(error, _AWAY)
 
 
 def _said(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 Calls are collected for about 5 ms, applied in one transaction and committed; only then does a caller
 hear of it. A call that fails is applied alone, so that it spoils nobody else's. On a server whose
 connection broke, every call of the batch is applied again on a new one: all of them are idempotent.
+It may be away for a while (`patience.py`).
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, TypeVar
 
 from reelsweep.prompts.errors import TroubleError
 from reelsweep.tasks.ledger.batch import Batch, Subject
 from reelsweep.tasks.ledger.entries import open_batch
 from reelsweep.tasks.ledger.link import Link
+from reelsweep.tasks.ledger.patience import Patience
 from reelsweep.tasks.ledger.trouble import is_database_error, is_disconnect, trouble
 from sqlalchemy import Connection
 
@@ -53,6 +56,7 @@ class Writer:
         self._connect = connect
         self._place = place
         self._link: Link | None = None
+        self._patience = Patience()
         self._queue: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._closing = threading.Lock()
         self._closed = False
@@ -137,14 +141,20 @@ class Writer:
                 call.answer.set_result(value)
 
     def _transact(self, batch: list[_Call]) -> list[Any]:
-        """Apply calls in one transaction, once more on a new connection where the old one is lost."""
-        try:
-            return self._attempt(batch)
-        except Exception as error:
-            if not is_disconnect(error.reason if isinstance(error, _CallError) else error):
-                raise
-        self._disconnect()
-        return self._attempt(batch)
+        """Apply calls in one transaction, again on a new connection where the old one is lost."""
+        for num_failed in count(1):
+            try:
+                values = self._attempt(batch)
+            except Exception as error:
+                if not is_disconnect(error.reason if isinstance(error, _CallError) else error):
+                    raise
+                self._disconnect()
+                if not self._patience.has_time(num_failed):
+                    raise
+            else:
+                self._patience.answered()
+                return values
+        raise AssertionError
 
     def _attempt(self, batch: list[_Call]) -> list[Any]:
         link = self._link

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from itertools import count
 from typing import Any, TypeVar
 
+import asyncpg
 import pytest
 from reelsweep.prompts.errors import TroubleError
 from reelsweep.tasks.ledger.link import Link, open_link
+from reelsweep.tasks.ledger.patience import AWAY_S, PAUSE_S, Patience
 from reelsweep.tasks.ledger.place import parse_place
+from reelsweep.tasks.ledger.reader import Reader
+from reelsweep.tasks.ledger.trouble import is_disconnect
 from reelsweep.tasks.ledger.writer import Writer
 from sqlalchemy import Connection, text
 
@@ -55,11 +61,14 @@ class _Bench:
     def __init__(self, url: str) -> None:
         self.log: list[str] = []
         self._place = parse_place(url)
-        self.writer = Writer(self._connect, "here")
+        self.writer = Writer(self.connect, "here")
         self.run("CREATE TABLE numbers (n INTEGER PRIMARY KEY)").result()
         self.log.clear()
 
-    def _connect(self) -> Link:
+    def connect(self) -> Link:
+        if "away" in self.log:
+            self.log.remove("away")
+            raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
         self.log.append("connect")
         return _Counting(open_link(self._place, "write"), self.log)
 
@@ -130,6 +139,56 @@ def test_a_lost_commit_is_made_sure_of(bench: _Bench) -> None:
     assert [answer.result() for answer in answers] == [[], [], []]
     assert bench.numbers() == [0, 1, 2]
     assert bench.log.count("connect") == 1
+
+
+def test_a_server_that_is_away_for_a_moment_loses_nothing(bench: _Bench) -> None:
+    """It is started anew: what was handed over meanwhile waits, and is answered as if nothing had been."""
+    bench.log.extend(["away"] * 3)
+    bench.log.append("lose the commit")
+    answers = [bench.add_once(n) for n in range(3)]
+    assert [answer.result() for answer in answers] == [[], [], []]
+    assert bench.numbers() == [0, 1, 2]
+    assert bench.log.count("connect") == 1
+
+
+def test_a_reader_waits_for_a_server_as_well(bench: _Bench) -> None:
+    """A question that finds it away is answered when it is back."""
+    reader = Reader(bench.connect, "here")
+    ask = text("SELECT count(*) FROM numbers")
+    assert reader.submit(lambda conn: conn.execute(ask).scalar_one()).result() == 0
+    bench.log.extend(["away"] * 3)
+
+    def lose(conn: Connection) -> int:
+        if "away" in bench.log:
+            raise ConnectionResetError(errno.ECONNRESET, "the server is gone")
+        return conn.execute(ask).scalar_one()
+
+    assert reader.submit(lose).result() == 0
+    reader.close()
+
+
+def test_a_server_that_stays_away_is_waited_for_once() -> None:
+    """At once, then for its time; whoever asks later is told after two tries, until it has answered."""
+    now_s, patience = 0.0, Patience(clock=lambda: now_s, sleep=lambda pause_s: passed(pause_s))
+
+    def passed(pause_s: float) -> None:
+        nonlocal now_s
+        now_s += pause_s
+
+    def num_tries() -> int:
+        return next(tries for tries in count(1) if not patience.has_time(tries))
+
+    assert num_tries() == AWAY_S / PAUSE_S + 2
+    assert num_tries() == 2
+    patience.answered()
+    assert num_tries() == AWAY_S / PAUSE_S + 2
+
+
+def test_a_disk_that_is_full_is_not_waited_for() -> None:
+    """Only what may be back by itself is: a connection, not space."""
+    assert not is_disconnect(OSError(errno.ENOSPC, "No space left on device"))
+    assert is_disconnect(FileNotFoundError(errno.ENOENT, "no socket of a server"))
+    assert is_disconnect(asyncpg.CannotConnectNowError("the database system is starting up"))
 
 
 def test_a_refused_commit_answers_nobody_with_success(bench: _Bench) -> None:
