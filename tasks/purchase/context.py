@@ -167,9 +167,7 @@ class RunContext:
         is_news = self.stopped is None
         self.trouble(error)
         if is_news:
-            self.on_note(
-                f"answers that came are held and written down when it can take them ({error.message})"
-            )
+            self.on_note("answers that come are held, and written down when the ledger can take them")
 
     def stop_model(self, model: str, stop: Stop) -> None:
         """Send nothing more to this model."""

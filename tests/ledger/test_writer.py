@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import asyncpg
 import pytest
 from reelsweep.prompts.errors import TroubleError
+from reelsweep.tasks.ledger import patience
 from reelsweep.tasks.ledger.link import Link, open_link
 from reelsweep.tasks.ledger.patience import AWAY_S, PAUSE_S, Patience
 from reelsweep.tasks.ledger.place import parse_place
@@ -169,18 +170,18 @@ def test_a_reader_waits_for_a_server_as_well(bench: _Bench) -> None:
 
 def test_a_server_that_stays_away_is_waited_for_once() -> None:
     """At once, then for its time; whoever asks later is told after two tries, until it has answered."""
-    now_s, patience = 0.0, Patience(clock=lambda: now_s, sleep=lambda pause_s: passed(pause_s))
+    now_s, waiting = 0.0, Patience(clock=lambda: now_s, sleep=lambda pause_s: passed(pause_s))
 
     def passed(pause_s: float) -> None:
         nonlocal now_s
         now_s += pause_s
 
     def num_tries() -> int:
-        return next(tries for tries in count(1) if not patience.has_time(tries))
+        return next(tries for tries in count(1) if not waiting.has_time(tries))
 
     assert num_tries() == AWAY_S / PAUSE_S + 2
     assert num_tries() == 2
-    patience.answered()
+    waiting.answered()
     assert num_tries() == AWAY_S / PAUSE_S + 2
 
 
@@ -244,6 +245,27 @@ async def test_a_server_that_drops_every_connection_loses_nothing(postgres: Any,
     async with asyncio.timeout(60):
         while database.sql(_SESSION_LOCKS)[0].held == 0:
             await ledger.spend()
+    assert ledger.lease_held("run")
+    database.close()
+
+
+async def test_a_server_that_is_started_anew_loses_nothing(
+    own_postgres: Any, end_postgres: Callable[[Any], None], make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer that comes while it is away is written down when it is back, and the lease is kept."""
+    monkeypatch.setattr(patience, "AWAY_S", 600.0)  # a busy machine starts it slowly
+    database = make.Database(own_postgres.get_uri())
+    ledger = await make.start(database.open())
+    claim = await make.buy(ledger)
+    await asyncio.to_thread(end_postgres, own_postgres)
+    answering = asyncio.create_task(ledger.answer(claim.attempt_id, make.success()))
+    asking = asyncio.create_task(ledger.spend())
+    await asyncio.sleep(2 * patience.PAUSE_S)
+    assert not answering.done()
+    await asyncio.to_thread(own_postgres.ensure_postgres_running)
+    await answering
+    await asking
+    assert (await ledger.attempt(claim.attempt_id)).state == "answered"
     assert ledger.lease_held("run")
     database.close()
 
