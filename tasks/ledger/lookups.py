@@ -52,6 +52,16 @@ def lacks_told(conn: Connection, told: Sequence[ToldPosts]) -> bool:
     return False
 
 
+def known_ids(conn: Connection, ids: Sequence[str]) -> frozenset[str]:
+    """Of these names, those that a gateway or a key of ours has given an attempt, of whichever OUT."""
+    found: set[str] = set()
+    for at in range(0, len(ids), _NAMES_AT_ONCE):
+        names = json.dumps(ids[at : at + _NAMES_AT_ONCE])
+        for statement in _known_statements(conn.dialect.name):
+            found.update(conn.execute(statement, {"b_names": names}).scalars())
+    return frozenset(found)
+
+
 def read_given_back(conn: Connection) -> set[tuple[str, str]]:
     """(gateway, fingerprint) of what was sent and would be bought again by itself, as surely unbilled."""
     return {(row.gateway, row.request_fingerprint) for row in conn.execute(_GIVEN_BACK)}
@@ -98,14 +108,26 @@ def read_run_rows(conn: Connection, out_id: str | None) -> list[Mapping[str, Any
     return [dict(row) for row in conn.execute(asked).mappings()]
 
 
+def _listed(dialect: str) -> Any:
+    """The names in a JSON list, as a table with a column `value`."""
+    names = bindparam("b_names", type_=Text)
+    if dialect == "postgresql":
+        return func.json_array_elements_text(cast(names, JSON)).table_valued("value")
+    return func.json_each(names).table_valued("value")
+
+
+@cache
+def _known_statements(dialect: str) -> list[Select[Any]]:
+    """For each kind of id, those of a JSON list that an attempt has."""
+    kinds = ("idempotency_key", "request_id", "completion_id", "gateway_task_id")
+    columns = [attempts.c[kind] for kind in kinds]
+    return [select(column).where(column.in_(select(_listed(dialect).c.value))) for column in columns]
+
+
 @cache
 def _missing_statement(dialect: str) -> Select[Any]:
     """One of the names in a JSON list that no attempt has; to fetch all that are there takes longer."""
-    names = bindparam("b_names", type_=Text)
-    if dialect == "postgresql":
-        listed = func.json_array_elements_text(cast(names, JSON)).table_valued("value")
-    else:
-        listed = func.json_each(names).table_valued("value")
+    listed = _listed(dialect)
     return select(listed.c.value).where(~exists().where(attempts.c.attempt_id == listed.c.value)).limit(1)
 
 
