@@ -176,5 +176,6 @@ def _about_unknown(summary: RunSummary) -> str:
         return text
     resubmit, more = "`--on-unknown resubmit`", f"--max-purchases {summary.most_purchases + 1}"
     if summary.num_used_up >= unknown:
-        return text.replace(resubmit, f"only `--on-unknown resubmit {more}`")
+        only = "" if text == NOBODY_KNOWS else "only "
+        return text.replace(resubmit, f"{only}`--on-unknown resubmit {more}`")
     return f"{text}, {summary.num_used_up} of them only with `{more}`"

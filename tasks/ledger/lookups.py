@@ -15,6 +15,8 @@ from sqlalchemy import JSON, BigInteger, Connection, Select, Text, bindparam, ca
 _ASKED_AT_ONCE = 1_000
 _NAMES_AT_ONCE = 20_000
 """As one value: a parameter for each would take four times as long."""
+_IDS_AT_ONCE = 200_000
+"""Likewise; each time all attempts are gone through."""
 
 
 def read_payload(conn: Connection, gateway: str, fingerprint: str) -> str:
@@ -55,11 +57,17 @@ def lacks_told(conn: Connection, told: Sequence[ToldPosts]) -> bool:
 def known_ids(conn: Connection, ids: Sequence[str]) -> frozenset[str]:
     """Of these names, those that a gateway or a key of ours has given an attempt, of whichever OUT."""
     found: set[str] = set()
-    for at in range(0, len(ids), _NAMES_AT_ONCE):
-        names = json.dumps(ids[at : at + _NAMES_AT_ONCE])
+    ids = [name for name in ids if _is_text(name)]
+    for at in range(0, len(ids), _IDS_AT_ONCE):
+        names = json.dumps(ids[at : at + _IDS_AT_ONCE])
         for statement in _known_statements(conn.dialect.name):
             found.update(conn.execute(statement, {"b_names": names}).scalars())
     return frozenset(found)
+
+
+def _is_text(name: str) -> bool:
+    """Whether PostgreSQL has such a text: without NUL and halves of characters. No attempt is called so."""
+    return "\0" not in name and not any("\ud800" <= char <= "\udfff" for char in name)
 
 
 def read_given_back(conn: Connection) -> set[tuple[str, str]]:
