@@ -134,11 +134,12 @@ class OpenRun:
         standing = self.standings.get(fingerprint)
         if standing is None:
             return True
+        is_left = standing.num_purchases < options.max_purchases
         match standing.next_step:
             case "none":
-                return options.retry_failed and standing.status == "failed"
+                return is_left and options.retry_failed and standing.status == "failed"
             case "hold":
-                return options.on_unknown == "resubmit" or fingerprint in self.replayable
+                return is_left and (options.on_unknown == "resubmit" or fingerprint in self.replayable)
             case _:
                 return True
 

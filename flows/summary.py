@@ -64,6 +64,12 @@ class RunSummary(BaseModel):
     reconcile: str = ""
     """The command that asks about unknown rows, as a shell takes it and without a password; empty where
     nobody can be asked, since the sandbox has ended with the run."""
+    num_mute: int = 0
+    """Of the unknown rows, those whose cost a bill has settled and that have no task id to ask by."""
+    num_used_up: int = 0
+    """Of the unknown rows, those that have had as many purchases as `max_purchases` allows."""
+    most_purchases: int = 0
+    """The most purchases that one of those has had."""
     changes: Changes | None = None
     """None where this OUT had no plan before."""
 

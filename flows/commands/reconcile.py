@@ -71,6 +71,7 @@ def reconcile(
         it, and it is shown what is in one and not in the other. The gateway is not asked.
     bill_columns
         The bill's columns where their names do not tell: key=COL,cost=COL,status=COL,time=COL.
+        Amounts are US dollars, or cents where the column's name says so.
     rebuild
         Make a lost ledger anew from the manifest and the clips. What may have been sent since the manifest
         was written becomes unknown. The gateway is not asked.

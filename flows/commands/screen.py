@@ -106,5 +106,9 @@ def cost_line(shown: Preview) -> str:
     """Low to high, or that nobody knows."""
     cost = shown.describe_cost()
     if cost is None:
-        return "free: the sandbox" if shown.gateway.startswith("sandbox@") else "price unknown (give --price)"
-    return f"{cost} at {shown.price} ({shown.price_source})"
+        return (
+            "free: the sandbox"
+            if shown.gateway.startswith("sandbox@")
+            else "price unknown (give --price)" + shown.describe_most()
+        )
+    return f"{cost} at {shown.price} ({shown.price_source}){shown.describe_most()}"

@@ -29,6 +29,7 @@ from reelsweep.flows.manifesting import Manifesting
 from reelsweep.flows.options import RunOptions
 from reelsweep.flows.out.clean import note_ended
 from reelsweep.flows.prepare import MANIFEST, Prepared, prepare
+from reelsweep.flows.recovery.left import Left, left_at
 from reelsweep.flows.recovery.reconcile import reconciling
 from reelsweep.flows.reporting.board import Board, line
 from reelsweep.flows.reporting.runlog import RunLog
@@ -112,10 +113,11 @@ async def run_to_summary(prepared: Prepared) -> RunSummary:
         await run.context.ledger.cut(run.run_id)
         tally = await _own_tally(run, await run.context.ledger.tally(run.context.out_id, run.run_id))
         num_unknown = await _num_unknown(run, tracker, tally)
+        left = await _left(run) if num_unknown else Left(unknown=0, waiting=0)
         await manifesting.rest()
         published = await manifesting.publish()
         strata = await run.context.ledger.strata(run.context.out_id, prepared.gateway)
-        summary = _summary(run, tracker, tally, num_unknown, strata, started).model_copy(
+        summary = _summary(run, tracker, tally, num_unknown, left, strata, started).model_copy(
             update=selected(published.selection, run.acceptance)
         )
         await run.context.ledger.end_run(
@@ -268,11 +270,17 @@ async def _num_unknown(run: OpenRun, tracker: Tracker, tally: Tally) -> int:
     return sum(standings[name].status == "unknown" for name in standings.keys() & asked)
 
 
+async def _left(run: OpenRun) -> Left:
+    context = run.context
+    return await left_at(context.ledger, context.out_id, [context.gateway], context.policy.max_purchases)
+
+
 def _summary(
     run: OpenRun,
     tracker: Tracker,
     tally: Tally,
     num_unknown: int,
+    left: Left,
     strata: Sequence[StratumCount],
     started: float,
 ) -> RunSummary:
@@ -294,5 +302,8 @@ def _summary(
         stop_reason=None if stop is None else stop.reason,
         strata=by_model(strata),
         reconcile=run.prepared.reconcile,
+        num_mute=left.mute,
+        num_used_up=left.used_up,
+        most_purchases=left.purchases,
         changes=run.changes,
     )

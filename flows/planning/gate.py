@@ -49,13 +49,14 @@ def pass_gate(prepared: Prepared, preview: Preview, *, yes: bool) -> bool:
     if options.max_posts is not None or options.budget is not None:
         return True
     raise UsageError(
-        f"{preview.to_make} generations would be bought from {prepared.gateway}; no terminal to ask at.",
+        f"{preview.to_make} generations would be bought from {prepared.gateway}{preview.describe_most()};"
+        " no terminal to ask at.",
         "Give --yes, or a cap with --budget or --max-posts.",
     )
 
 
 def _ask(preview: Preview) -> bool:
-    cost = preview.describe_cost() or "price unknown"
+    cost = f"{preview.describe_cost() or 'price unknown'}{preview.describe_most()}"
     sys.stderr.write(f"Buy {preview.to_make} generations from {preview.gateway} ({cost})? [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -64,6 +64,12 @@ class Preview:
     price_source: str
     cost_low_usd: float | None
     cost_high_usd: float | None
+    max_purchases: int
+    """How often a row may be bought in this run: once, but with `--on-unknown resubmit`."""
+    most_posts: int
+    """Purchases at most, should every row's stream be cut."""
+    cost_most_usd: float | None
+    """What those cost."""
     eta_s: float | None
     warnings: tuple[str, ...]
     grid: Grid | None
@@ -79,6 +85,16 @@ class Preview:
             return None
         low, high = f"{self.cost_low_usd:.2f}", f"{self.cost_high_usd:.2f}"
         return f"{high} USD" if low == high else f"{low} to {high} USD"
+
+    def describe_most(self) -> str:
+        """What all cost where every stream is cut, ready to be appended; empty where it is no more."""
+        if self.most_posts <= self.to_make + self.spare:
+            return ""
+        most = (
+            f"{self.most_posts} purchases" if self.cost_most_usd is None else f"{self.cost_most_usd:.2f} USD"
+        )
+        why = f"with --on-unknown resubmit each may be bought up to {self.max_purchases} times"
+        return f"; at most {most}: {why}"
 
     def as_json(self) -> dict[str, Any]:
         """The object `plan --json` prints."""
@@ -105,7 +121,13 @@ class _Sums:
     kinds: Counter[str]
     low_musd: int = 0
     high_musd: int = 0
+    most_musd: int = 0
+    most_posts: int = 0
     to_make: int = 0
+    used_up: int = 0
+    """Would be bought again, had they not had as many purchases as are allowed."""
+    most_purchases: int = 0
+    """The most that one of those has had."""
     spare: int = 0
     budget: Reach | None = None
 
@@ -139,9 +161,17 @@ async def preview(prepared: Prepared) -> Preview:
         price_source=prepared.price_source,
         cost_low_usd=None if price is None else sums.low_musd / 1e6,
         cost_high_usd=None if price is None else sums.high_musd / 1e6,
+        max_purchases=_max_purchases(prepared),
+        most_posts=sums.most_posts,
+        cost_most_usd=None if price is None else sums.most_musd / 1e6,
         eta_s=None if prepared.is_sandbox else ceil(sums.to_make / concurrency) * TYPICAL_S,
         grid=grid_of(plan) if isinstance(plan, Plan) else None,
-        warnings=(*plan.warnings, *_about_replays(known), *await _about_models(prepared)),
+        warnings=(
+            *plan.warnings,
+            *_about_replays(known),
+            *_about_used_up(sums),
+            *await _about_models(prepared),
+        ),
         budget=sums.budget,
         seeds=await asyncio.to_thread(planned_seeds, prepared),
     )
@@ -153,6 +183,15 @@ def _about_replays(known: _Known) -> tuple[str, ...]:
     return (
         f"{len(known.replayable)} unknown asked for again: the gateway's profile says that it sells once for"
         " a key.",
+    )
+
+
+def _about_used_up(sums: _Sums) -> tuple[str, ...]:
+    if not sums.used_up:
+        return ()
+    return (
+        f"{sums.used_up} not made again: they have been bought {sums.most_purchases} times; only"
+        f" --max-purchases {sums.most_purchases + 1} lets them be bought once more.",
     )
 
 
@@ -201,7 +240,8 @@ def _open_if_there(url: str) -> Ledger | None:
 def _sum(prepared: Prepared, known: _Known) -> _Sums:
     sums = _Sums(Counter())
     seen: set[str] = set()
-    to_make, limit = array("Q"), prepared.options.limit
+    to_make, limit, purchases = array("Q"), prepared.options.limit, array("Q")
+    max_purchases = prepared.options.max_purchases
     for ordinal, fingerprint in enumerate(prepared.plan.fingerprints()):
         if fingerprint in seen or not _is_planned(ordinal, known):
             continue
@@ -212,16 +252,22 @@ def _sum(prepared: Prepared, known: _Known) -> _Sums:
         sums.kinds["elsewhere"] += standing is None and fingerprint in known.elsewhere
         is_made = _is_made(kind, prepared) or _may_be_resubmitted(standing, prepared)
         is_made = is_made or fingerprint in known.replayable
-        if is_made and (limit is None or len(to_make) < limit):
+        bought = 0 if standing is None else standing.num_purchases
+        if is_made and bought >= max_purchases:
+            sums.used_up += 1
+            sums.most_purchases = max(sums.most_purchases, bought)
+        elif is_made and (limit is None or len(to_make) < limit):
             to_make.append(ordinal)
+            purchases.append(max(1, _max_purchases(prepared) - bought))
     sums.to_make = len(to_make)
     left = None if limit is None else limit - len(to_make)
     spare = () if known.acceptance is None else tuple(islice(known.acceptance.spare(), left))
     sums.spare = len(spare)
-    _add_costs(sums, to_make, spare, prepared)
+    sums.most_posts = sum(purchases) + _max_purchases(prepared) * len(spare)
+    _add_costs(sums, to_make, purchases, spare, prepared)
     if prepared.options.budget is not None and prepared.price is not None:
         specs = prepared.plan.specs_at(to_make)
-        sums.budget = reach_of(prepared.options.budget, known.used_musd, prepared.price, specs)
+        sums.budget = reach_of(prepared.options.budget, known.used_musd, prepared.price, specs, purchases)
     return sums
 
 
@@ -229,13 +275,23 @@ def _is_planned(ordinal: int, known: _Known) -> bool:
     return known.acceptance is None or ordinal in known.acceptance.opened
 
 
-def _add_costs(sums: _Sums, to_make: Sequence[int], spare: Sequence[int], prepared: Prepared) -> None:
+def _max_purchases(prepared: Prepared) -> int:
+    """How often one run may buy a row: once more each time when it does not learn what became of it."""
+    options = prepared.options
+    return options.max_purchases if options.on_unknown == "resubmit" else 1
+
+
+def _add_costs(
+    sums: _Sums, to_make: Sequence[int], purchases: Sequence[int], spare: Sequence[int], prepared: Prepared
+) -> None:
     if prepared.price is None:
         return
-    for spec in prepared.plan.specs_at(to_make):
+    for spec, most in zip(prepared.plan.specs_at(to_make), purchases, strict=True):
+        sums.most_musd += most * prepared.price.high_musd(spec)
         sums.low_musd += prepared.price.low_musd(spec)
         sums.high_musd += prepared.price.high_musd(spec)
     for spec in prepared.plan.specs_at(spare):
+        sums.most_musd += _max_purchases(prepared) * prepared.price.high_musd(spec)
         sums.high_musd += prepared.price.high_musd(spec)
 
 

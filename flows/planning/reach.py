@@ -38,11 +38,20 @@ async def used_musd(ledger: Ledger, budget: Budget | None) -> int:
     return spend.used_musd
 
 
-def reach_of(budget: Budget, used: int, price: Price | PriceList, specs: Iterable[GenerationSpec]) -> Reach:
-    """How many of `specs`, in their order, fit under the cap beside what is used."""
+def reach_of(
+    budget: Budget,
+    used: int,
+    price: Price | PriceList,
+    specs: Iterable[GenerationSpec],
+    purchases: Iterable[int],
+) -> Reach:
+    """How many of `specs`, in their order, fit under the cap beside what is used.
+
+    `purchases` says of each how often it may be bought in one run.
+    """
     left, fitting = budget.musd - used, 0
-    for spec in specs:
-        left -= price.max_musd(spec)
+    for spec, most in zip(specs, purchases, strict=True):
+        left -= most * price.max_musd(spec)
         if left < 0:
             break
         fitting += 1

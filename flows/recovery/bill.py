@@ -6,12 +6,14 @@ Before `joined`, which lays it beside the attempts. Pure.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, DecimalException
 from typing import Literal, get_args
 
+from reelsweep.flows.recovery.names import is_foreign, may_be_money, usual
 from reelsweep.prompts.errors import Problem, SettingsError, TableError
 
 Meaning = Literal["key", "cost", "status", "time"]
@@ -24,6 +26,7 @@ GUESSES: Mapping[Meaning, tuple[str, ...]] = {
     "cost": (
         *("cost_usd", "amount_usd", "price_usd", "total_usd", "cost", "amount", "charge", "price", "total"),
         *("cost_musd", "price_musd"),
+        *("cost_cents", "amount_cents", "price_cents", "total_cents", "charge_cents"),
     ),
     "status": ("billed", "status", "state"),
     "time": (
@@ -35,10 +38,24 @@ GUESSES: Mapping[Meaning, tuple[str, ...]] = {
 _JOBS = ("completion_id", "generation_id", "task_id", "job_id", "video_id")
 """Of the keys, those that name what was sold and not who asked: another POST may be given the same."""
 
-_GIVEN_BACK = frozenset({"refunded", "credited", "void", "voided", "free", "unbilled", "not billed"})
+_GIVEN_BACK = frozenset(
+    {"refunded", "credited", "reversed", "void", "voided", "free", "unbilled", "not billed"}
+)
+"""Of a charge: what it names was given back."""
+_REFUND = re.compile(
+    r"((partial|full) )?(refund|reversal|charge ?back|credit( note)?|rebate)s?"
+    r"( (issued|processed|completed|succeeded))?"
+)
+"""Of a line of its own: what it names is given back of a charge, whichever sign it has."""
+_OPEN = frozenset(
+    {"pending", "processing", "open", "queued", "running", "in progress", "scheduled", "on hold", "held"}
+)
+"""Without an amount such a line says nothing yet."""
+_HELD = frozenset({"authorized", "authorised", "preauthorized", "requires capture", "uncaptured"})
+"""Nothing is charged yet, whatever the amount that was asked for."""
 _NOT_BILLED = frozenset({"no", "false", "0", "n"}) | _GIVEN_BACK
 _NO_RESULT = frozenset({"failed", "error", "cancelled", "canceled", "rejected"})
-_UNITS = {"_musd": Decimal(1), "_cents": Decimal(10_000)}
+_UNITS = {"_musd": Decimal(1), "_micros": Decimal(1), "_cents": Decimal(10_000), "_cent": Decimal(10_000)}
 _MICRO = Decimal(1_000_000)
 _MOST_MUSD = Decimal(10**15)
 _CURRENCIES = ("currency", "currency_code", "cost_currency", "amount_currency", "price_currency")
@@ -64,6 +81,8 @@ class BillLine:
     """The instant, or between which two it lies: a day has many, a time without a zone may be hours away."""
     job_id: str | None = None
     """The gateway's own name of what it sold, where a column says so."""
+    is_open: bool = False
+    """It says neither that money was taken nor that it was not: pending, or held and not yet taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +114,8 @@ def parse_mapping(text: str | None) -> dict[Meaning, str]:
 def choose_columns(bill: str, header: Sequence[str], named: Mapping[Meaning, str]) -> Columns:
     """The columns that were named, else those with a usual name.
 
-    Raises SettingsError without a key, and for a column that is there twice.
+    Raises SettingsError without a key, for a column that is there twice, for amounts that are no US dollars,
+    and where none is known to hold the costs and one may.
     """
     if not header:
         raise SettingsError(f"{bill} is empty.", "Export the bill again, with a line of column names.")
@@ -104,9 +124,9 @@ def choose_columns(bill: str, header: Sequence[str], named: Mapping[Meaning, str
             raise SettingsError(
                 f"{bill} has no column {column!r} for {meaning}.", f"It has: {', '.join(header)[:300]}."
             )
-    usual = {_usual(column): column for column in reversed(header)}
+    known = {usual(column): column for column in reversed(header)}
     found = {
-        meaning: [named[meaning]] if meaning in named else [usual[n] for n in names if n in usual]
+        meaning: [named[meaning]] if meaning in named else [known[n] for n in names if n in known]
         for meaning, names in GUESSES.items()
     }
     if not found["key"]:
@@ -115,10 +135,28 @@ def choose_columns(bill: str, header: Sequence[str], named: Mapping[Meaning, str
             f"Name it with --bill-columns key=COLUMN. It has: {', '.join(header)[:300]}.",
         )
     first = {meaning: next(iter(columns), None) for meaning, columns in found.items()}
-    currency = next((usual[name] for name in _CURRENCIES if name in usual), None)
+    currency = next((known[name] for name in _CURRENCIES if name in known), None)
     chosen = Columns(tuple(found["key"]), first["cost"], first["status"], first["time"], currency)
     _refuse_twins(bill, header, chosen)
+    _refuse_other_money(bill, header, chosen)
     return chosen
+
+
+def _refuse_other_money(bill: str, header: Sequence[str], chosen: Columns) -> None:
+    """Costs that are no dollars by their column's name; columns that may hold costs and would not be read."""
+    used = (*chosen.key, chosen.status, chosen.time, chosen.currency)
+    maybe = [chosen.cost] if chosen.cost else [it for it in header if it not in used and may_be_money(it)]
+    if maybe and all(is_foreign(column) for column in maybe):
+        raise SettingsError(
+            f"{bill}: column {maybe[0]!r} holds another currency; expected USD: amounts are compared in US"
+            " dollars.",
+            "Convert it, and name the column of dollars with --bill-columns cost=COLUMN.",
+        )
+    if maybe and chosen.cost is None:
+        raise SettingsError(
+            f"{bill}: no column holds the costs by its name; it may be {', '.join(map(repr, maybe))[:300]}.",
+            f"Name the one in US dollars: --bill-columns {shlex.quote(f'cost={maybe[0]}')}.",
+        )
 
 
 def _refuse_twins(bill: str, header: Sequence[str], chosen: Columns) -> None:
@@ -169,29 +207,38 @@ def _parse_line(row: int, record: Mapping[str, str], columns: Columns, *, comma:
     if cost and columns.currency and record[columns.currency].strip().lower() not in _DOLLARS:
         got = record[columns.currency][:40]
         raise _CellError(columns.currency, f"got {got!r}, expected USD: amounts are compared in US dollars")
-    status = record[columns.status].strip().lower() if columns.status else ""
+    status = _words(record[columns.status]) if columns.status else ""
     span = _span(record, columns.time)
+    is_open = status in _HELD or (status in _OPEN and not cost)
     given_back = status in _NOT_BILLED or (status in _NO_RESULT and not cost) or cost == 0
-    if status in _NOT_BILLED and cost is not None and cost > 0:
+    if is_open:
+        cost = None
+    elif status in _NOT_BILLED and cost is not None and cost > 0:
         cost = 0
+    elif columns.status and _REFUND.fullmatch(status):
+        if cost is None:
+            raise _CellError(
+                columns.status, f"got {status!r} without an amount, expected how much was given back"
+            )
+        cost = -abs(cost)
     return BillLine(
         row=row,
         keys=tuple(key for column in columns.key if (key := record[column].strip())),
         cost_musd=cost,
-        is_charged=not given_back,
+        is_charged=not given_back and not is_open,
+        is_open=is_open,
         first_at=span[0],
         last_at=span[1],
         job_id=next(
-            (key for column in columns.key if _usual(column) in _JOBS and (key := record[column].strip())),
+            (key for column in columns.key if usual(column) in _JOBS and (key := record[column].strip())),
             None,
         ),
     )
 
 
-def _usual(column: str) -> str:
-    """A column's name as the guesses are written: `Idempotency Key`, `costUSD`, `Cost (USD)`."""
-    snake = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", column.strip())
-    return re.sub(r"[^a-z0-9]+", "_", snake.lower()).strip("_")
+def _words(status: str) -> str:
+    """A status as the sets above have it: `Not_Billed` is `not billed`."""
+    return re.sub(r"[\s_-]+", " ", status.strip().lower())
 
 
 def _has_commas(records: Iterable[Mapping[str, str]], column: str | None) -> bool:
@@ -215,7 +262,7 @@ def _cost_musd(record: Mapping[str, str], column: str | None, *, comma: bool) ->
     if comma:
         plain = plain.replace(".", "").replace(",", ".")
     plain = re.sub(r",(?=\d{3}(\D|$))", "", plain) if "." in plain or plain.count(",") > 1 else plain
-    unit = next((unit for end, unit in _UNITS.items() if _usual(column).endswith(end)), _MICRO)
+    unit = next((unit for end, unit in _UNITS.items() if f"_{usual(column)}".endswith(end)), _MICRO)
     try:
         musd = Decimal(plain) * unit
         is_too_much = not abs(musd) < _MOST_MUSD
@@ -235,7 +282,7 @@ def _span(record: Mapping[str, str], column: str | None) -> tuple[datetime | Non
         return None, None
     try:
         at, has_zone = _instant(text)
-        first, last = (at, at) if has_zone or "utc" in _usual(column).split("_") else (at - _EAST, at + _WEST)
+        first, last = (at, at) if has_zone or "utc" in usual(column).split("_") else (at - _EAST, at + _WEST)
         return first, last + timedelta(days=1) if _is_day(text) else last
     except (ValueError, OverflowError, OSError):
         raise _CellError(column, f"got {text[:40]!r}, expected an ISO 8601 time or Unix seconds") from None

@@ -31,6 +31,11 @@ class Match:
     lines: tuple[BillLine, ...]
 
     @property
+    def is_open(self) -> bool:
+        """Whether no line says yet what was charged."""
+        return all(line.is_open for line in self.lines)
+
+    @property
     def billed(self) -> Billed:
         """What the bill says, all lines together: charged and given back is not billed."""
         charged = any(line.is_charged for line in self.lines)
@@ -66,7 +71,9 @@ class Joined:
 
     matches: tuple[Match, ...]
     only_billed: tuple[BillLine, ...]
-    """Charged, and by none of the attempts."""
+    """Charged, and by none of the attempts, nor by others of this ledger."""
+    of_others: tuple[BillLine, ...]
+    """Of attempts that the same ledger has for other OUTs."""
     only_here: tuple[AttemptRecord, ...]
     """Billed or maybe billed, and not in the bill."""
     differing: tuple[Match, ...]
@@ -76,8 +83,13 @@ class Joined:
     """Maybe billed, and the bill does not say."""
 
 
-def join(lines: Sequence[BillLine], attempts: Iterable[AttemptRecord]) -> Joined:
-    """Every line goes to at most one attempt; a key that several attempts share to as many as it charges."""
+def join(
+    lines: Sequence[BillLine], attempts: Iterable[AttemptRecord], elsewhere: Collection[str] = frozenset()
+) -> Joined:
+    """Every line goes to at most one attempt; a key that several attempts share to as many as it charges.
+
+    `elsewhere` are the ids that the ledger knows of attempts of other OUTs.
+    """
     known = sorted(attempts, key=lambda attempt: attempt.attempt_id)
     taken, kinds = _assign(lines, known)
     matches = tuple(
@@ -90,13 +102,17 @@ def join(lines: Sequence[BillLine], attempts: Iterable[AttemptRecord]) -> Joined
     covered = _covered(lines)
     absent = [attempt for attempt in missing if _is_surely_absent(attempt, covered, kinds)]
     decisions = (
-        *(_decision(match) for match in matches if _may_decide(match.attempt)),
+        *(_decision(match) for match in matches if not match.is_open and _may_decide(match.attempt)),
         *(Decision(attempt_id=a.attempt_id, billed="no", cost_musd=None) for a in absent),
     )
     decided = {decision.attempt_id for decision in decisions}
+    others = [line for line in lines if line.row not in matched]
+    of_others = tuple(line for line in others if any(key in elsewhere for key in line.keys))
+    rows = {line.row for line in of_others}
     return Joined(
         matches=matches,
-        only_billed=tuple(line for line in lines if line.row not in matched and line.is_charged),
+        only_billed=tuple(line for line in others if line.row not in rows and line.is_charged),
+        of_others=of_others,
         only_here=missing,
         differing=tuple(m for m in matches if m.attempt.attempt_id not in decided and _differs(m)),
         decisions=decisions,
@@ -123,13 +139,14 @@ def _assign(
 
 
 def _turn(line: BillLine, named: Sequence[tuple[str, AttemptRecord]]) -> tuple[bool, bool]:
-    """Charges before what is given back of them, lines that can mean only one attempt before the others."""
+    """Charges before what was held for them or is given back, lines that can mean only one attempt first."""
     votes = Counter(attempt.attempt_id for _, attempt in named).most_common(2)
-    return _gives_back(line), len(votes) > 1 and votes[0][1] == votes[1][1]
+    return _follows(line), len(votes) > 1 and votes[0][1] == votes[1][1]
 
 
-def _gives_back(line: BillLine) -> bool:
-    return line.cost_musd is not None and line.cost_musd < 0
+def _follows(line: BillLine) -> bool:
+    """Whether a line is of a charge and none itself: money given back, or held before it was taken."""
+    return line.is_open or (line.cost_musd is not None and line.cost_musd < 0)
 
 
 def _best(
@@ -145,13 +162,13 @@ def _best(
     for _, attempt in named:
         sales[_sale(attempt)] = max(sales[_sale(attempt)], votes[attempt.attempt_id])
     order = {"yes": 0, "maybe": 1, None: 2, "no": 3}
-    gives_back = _gives_back(line)
+    follows = _follows(line)
 
     def rank(attempt: AttemptRecord) -> tuple[int, bool, int, int, str]:
         has_lines = attempt.attempt_id in taken
         return (
             -sales[_sale(attempt)],
-            has_lines != gives_back,
+            has_lines != follows,
             order[attempt.billed],
             -votes[attempt.attempt_id],
             attempt.attempt_id,
@@ -201,7 +218,7 @@ def _is_surely_absent(
 
 
 def _differs(match: Match) -> bool:
-    if match.attempt.state in _OPEN or match.attempt.billed == "maybe":
+    if match.is_open or match.attempt.state in _OPEN or match.attempt.billed == "maybe":
         return False
     if match.attempt.billed != match.billed:
         return True
@@ -254,7 +271,7 @@ def count_costs(joined: Joined, attempts: Iterable[AttemptRecord], lines: Iterab
 
 
 def _cost(attempt: AttemptRecord, match: Match | None) -> int:
-    if match is None or (match.billed == "yes" and match.cost_musd is None):
+    if match is None or match.is_open or (match.billed == "yes" and match.cost_musd is None):
         return attempt.cost_musd or 0
     return (match.cost_musd or 0) if match.billed == "yes" else 0
 

@@ -27,7 +27,11 @@ class Settled:
 
     num_lines: int
     num_repeated: int
-    """Of them, those that are there a second time to the letter."""
+    """Of them, those that are there a second time to the letter, and count once."""
+    num_alike: int = 0
+    """Those that are there again with no time finer than a day, and count each time."""
+    has_costs: bool = True
+    """Whether any column holds amounts."""
     joined: Joined
     costs: Costs
 
@@ -37,13 +41,17 @@ def read_joined(path: Path, named: Mapping[Meaning, str], ledger: Ledger, out_id
     file = read_bill(path)
     columns = choose_columns(str(path), file.columns, named)
     lines = parse_bill(str(path), file.records, columns, decimal_comma=file.decimal_comma)
+    elsewhere = asyncio.run(ledger.known_ids(list({key for line in lines for key in line.keys})))
     with ledger.state(out_id) as state:
         attempts = list(state.attempts())
-        joined = join(lines, attempts)
+        joined = join(lines, attempts, elsewhere)
         costs = count_costs(joined, attempts, state.lines())
+    num_different = len({tuple(record.values()) for record in file.records})
     return Settled(
         num_lines=len(file.records),
         num_repeated=len(file.records) - len(lines),
+        num_alike=len(lines) - num_different,
+        has_costs=columns.cost is not None,
         joined=joined,
         costs=costs,
     )
@@ -65,6 +73,10 @@ def as_document(settled: Settled) -> dict[str, Any]:
     return {
         "bill_lines": settled.num_lines,
         "repeated_lines": settled.num_repeated,
+        "repeated_and_counted": settled.num_alike,
+        "has_costs": settled.has_costs,
+        "open_lines": sum(line.is_open for match in joined.matches for line in match.lines),
+        "of_other_outs": len(joined.of_others),
         "matched": len(joined.matches),
         "billed_usd": _usd(sum(match.cost_musd or 0 for match in joined.matches)),
         "only_in_bill": [
@@ -110,11 +122,11 @@ def _usd(musd: float | None) -> float | None:
 
 def as_lines(document: Mapping[str, Any]) -> list[str]:
     """The same for people: counts first, then each line that is in one and not in the other."""
-    settled, repeated = document["settled"], document["repeated_lines"]
+    settled = document["settled"]
     return [
         f"bill       {document['bill_lines']} lines, {document['matched']} of them attempts of this OUT,"
         f" {_dollars(document['billed_usd'])}",
-        *([f"repeated   {repeated} lines are there twice, and count once"] if repeated else []),
+        *_notes(document),
         f"settled    {settled['billed']} billed ({_dollars(settled['cost_usd'])}),"
         f" {settled['not_billed']} not billed, {len(document['undecided'])} still open",
         *_first(
@@ -147,6 +159,27 @@ def as_lines(document: Mapping[str, Any]) -> list[str]:
             for kind, refusal in document["refusals"].items()
         ),
     ]
+
+
+def _notes(document: Mapping[str, Any]) -> list[str]:
+    """What is to be known of the bill itself, each where it is so."""
+    repeated, alike = document["repeated_lines"], document["repeated_and_counted"]
+    num_open, others = document["open_lines"], document["of_other_outs"]
+    said = (
+        (repeated, f"repeated   {repeated} lines are there twice, and count once"),
+        (
+            alike,
+            f"repeated   {alike} lines are there again to the letter without a time of day, and count each"
+            " time: where they were exported twice, remove them",
+        ),
+        (
+            not document["has_costs"],
+            "no costs   the bill has no column of amounts: what it names counts at the price reserved here",
+        ),
+        (num_open, f"open       {num_open} lines are pending or only authorized, and decide nothing"),
+        (others, f"others     {others} lines are of other output folders of this ledger"),
+    )
+    return [line for is_so, line in said if is_so]
 
 
 def _first(word: str, lines: Sequence[str]) -> list[str]:

@@ -22,6 +22,12 @@ REMEDIES: Mapping[str, str] = {
 }
 """What to do about rows that ended so; RECONCILE stands for the command."""
 
+NOBODY_TELLS = (
+    "what became of them is not known and their cost is settled: neither the gateway nor a bill tells more;"
+    " `--on-unknown resubmit` buys again"
+)
+"""About unknown rows that a bill has decided and that have no task id."""
+
 NOBODY_KNOWS = (
     "what became of them is not known, so they count as paid; the same command with"
     " `--on-unknown resubmit` makes them again"
@@ -137,10 +143,39 @@ def describe_strata(summary: RunSummary) -> str:
     return ", ".join(f"{rows} {name}" for rows, name in counts[:MOST_STRATA]) + more
 
 
+def describe_again(num_unknown: int, num_used_up: int, num_purchases: int) -> str:
+    """What buys unknown rows again; `num_used_up` of them have had all purchases that were allowed.
+
+    `num_purchases` is the most that one of those had.
+    """
+    more = f"--max-purchases {num_purchases + 1}"
+    if not num_used_up:
+        return "`reelsweep run` with --on-unknown resubmit buys them again"
+    if num_used_up == num_unknown:
+        return f"only `reelsweep run` with --on-unknown resubmit {more} buys them again"
+    return (
+        f"`reelsweep run` with --on-unknown resubmit buys them again, {num_used_up} of them only with {more}"
+    )
+
+
 def list_remedies(summary: RunSummary) -> list[str]:
     """One line per status that somebody can do something about."""
     counts, said = summary.counts, {**REMEDIES}
-    said["unknown"] = said["unknown"].replace("RECONCILE", summary.reconcile)
-    if not summary.reconcile:
-        said["unknown"] = NOBODY_KNOWS
+    said["unknown"] = _about_unknown(summary)
     return [f"{counts[status]} {status}: {text}" for status, text in said.items() if counts.get(status)]
+
+
+def _about_unknown(summary: RunSummary) -> str:
+    unknown = summary.counts.get("unknown", 0)
+    text = REMEDIES["unknown"].replace("RECONCILE", summary.reconcile)
+    if summary.num_mute and summary.num_mute >= unknown:
+        text = NOBODY_TELLS
+    elif not summary.reconcile:
+        text = NOBODY_KNOWS
+    if not summary.num_used_up:
+        return text
+    resubmit, more = "`--on-unknown resubmit`", f"--max-purchases {summary.most_purchases + 1}"
+    if summary.num_used_up >= unknown:
+        only = "" if text == NOBODY_KNOWS else "only "
+        return text.replace(resubmit, f"{only}`--on-unknown resubmit {more}`")
+    return f"{text}, {summary.num_used_up} of them only with `{more}`"

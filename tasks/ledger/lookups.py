@@ -15,6 +15,8 @@ from sqlalchemy import JSON, BigInteger, Connection, Select, Text, bindparam, ca
 _ASKED_AT_ONCE = 1_000
 _NAMES_AT_ONCE = 20_000
 """As one value: a parameter for each would take four times as long."""
+_IDS_AT_ONCE = 200_000
+"""Likewise; each time all attempts are gone through."""
 
 
 def read_payload(conn: Connection, gateway: str, fingerprint: str) -> str:
@@ -50,6 +52,22 @@ def lacks_told(conn: Connection, told: Sequence[ToldPosts]) -> bool:
         if conn.execute(missing, {"b_told": json.dumps(told[at : at + _NAMES_AT_ONCE])}).first() is not None:
             return True
     return False
+
+
+def known_ids(conn: Connection, ids: Sequence[str]) -> frozenset[str]:
+    """Of these names, those that a gateway or a key of ours has given an attempt, of whichever OUT."""
+    found: set[str] = set()
+    ids = [name for name in ids if _is_text(name)]
+    for at in range(0, len(ids), _IDS_AT_ONCE):
+        names = json.dumps(ids[at : at + _IDS_AT_ONCE])
+        for statement in _known_statements(conn.dialect.name):
+            found.update(conn.execute(statement, {"b_names": names}).scalars())
+    return frozenset(found)
+
+
+def _is_text(name: str) -> bool:
+    """Whether PostgreSQL has such a text: without NUL and halves of characters. No attempt is called so."""
+    return "\0" not in name and not any("\ud800" <= char <= "\udfff" for char in name)
 
 
 def read_given_back(conn: Connection) -> set[tuple[str, str]]:
@@ -98,14 +116,26 @@ def read_run_rows(conn: Connection, out_id: str | None) -> list[Mapping[str, Any
     return [dict(row) for row in conn.execute(asked).mappings()]
 
 
+def _listed(dialect: str) -> Any:
+    """The names in a JSON list, as a table with a column `value`."""
+    names = bindparam("b_names", type_=Text)
+    if dialect == "postgresql":
+        return func.json_array_elements_text(cast(names, JSON)).table_valued("value")
+    return func.json_each(names).table_valued("value")
+
+
+@cache
+def _known_statements(dialect: str) -> list[Select[Any]]:
+    """For each kind of id, those of a JSON list that an attempt has."""
+    kinds = ("idempotency_key", "request_id", "completion_id", "gateway_task_id")
+    columns = [attempts.c[kind] for kind in kinds]
+    return [select(column).where(column.in_(select(_listed(dialect).c.value))) for column in columns]
+
+
 @cache
 def _missing_statement(dialect: str) -> Select[Any]:
     """One of the names in a JSON list that no attempt has; to fetch all that are there takes longer."""
-    names = bindparam("b_names", type_=Text)
-    if dialect == "postgresql":
-        listed = func.json_array_elements_text(cast(names, JSON)).table_valued("value")
-    else:
-        listed = func.json_each(names).table_valued("value")
+    listed = _listed(dialect)
     return select(listed.c.value).where(~exists().where(attempts.c.attempt_id == listed.c.value)).limit(1)
 
 

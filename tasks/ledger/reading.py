@@ -84,6 +84,10 @@ class Reading:
         """Whether a manifest tells of a POST that this ledger does not know, or of more POSTs."""
         return bool(told) and await self._read(lambda conn: lookups.lacks_told(conn, told))
 
+    async def known_ids(self, ids: Sequence[str]) -> frozenset[str]:
+        """Of these, those that attempts of this ledger are called by, of whichever OUT."""
+        return await self._read(lambda conn: lookups.known_ids(conn, ids)) if ids else frozenset()
+
     async def given_back(self) -> set[tuple[str, str]]:
         """(gateway, fingerprint) of what was sent and would be bought again by itself."""
         return await self._read(lookups.read_given_back)

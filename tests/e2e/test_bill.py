@@ -165,3 +165,23 @@ async def test_a_bad_bill_changes_nothing(
         with pytest.raises(UsageError, match=error):
             await reconcile(path)
         assert read_manifest(tmp_path / "out")["reserved_usd"].tolist() == [0.1]
+
+
+async def test_the_whole_bill_of_two_outs_is_laid_beside_each(
+    make: Callable[..., Any],
+    sandbox: SandboxServer,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What the ledger knows of the other OUT is not listed as nobody's; lines pasted twice are said."""
+    before, ledger = len(sandbox.bill()), f"sqlite:///{tmp_path / 'shared.db'}"
+    for name in ("one", "two"):
+        await make(pd.DataFrame({"prompt": [name]}), price="0.10", ledger=ledger, out=str(tmp_path / name))
+    path, bill = tmp_path / "bill.csv", sandbox.bill()[before:]
+    rows = [f"{it.idempotency_key},0.10" for it in bill]
+    path.write_text("\n".join(["idempotency_key,amount", *rows, *rows, "stranger,0.10", ""]))
+    out = str(tmp_path / "two")
+    await asyncio.to_thread(command.reconcile, out, ledger=ledger, bill=str(path), json=True)
+    told = json.loads(capsys.readouterr().out)
+    assert [one["keys"] for one in told["only_in_bill"]] == [["stranger"]]
+    assert (told["matched"], told["of_other_outs"], told["repeated_and_counted"]) == (1, 2, 2)

@@ -19,8 +19,10 @@ import pytest
 from reelsweep.flows.options import RunOptions
 from reelsweep.flows.planning.preview import preview
 from reelsweep.flows.prepare import prepare
+from reelsweep.flows.reporting.wording import list_remedies
 from reelsweep.flows.server import ServerInUse
 from reelsweep.prompts.errors import SettingsError, TroubleError
+from reelsweep.prompts.pricing import Price
 from reelsweep.tasks.sandbox.server import SandboxServer
 
 TEXT = (
@@ -186,6 +188,33 @@ async def test_a_resubmission_that_may_buy_is_asked_about_first(
     held = await preview(prepare(table, options))
     resubmitted = await preview(prepare(table, replace(options, on_unknown="resubmit")))
     assert (held.to_make, resubmitted.to_make) == (0, 1)
+
+
+async def test_what_has_had_all_its_purchases_is_not_planned_again(
+    make: Callable[..., Any], own_gateway: Any, respond: Callable[..., bytes], tmp_path: Path
+) -> None:
+    """It is no row to make and costs nothing; what would make it is said, in the plan and at the end."""
+    own_gateway.answer = lambda asked: respond(CUT if b"kite" in asked.body else TEXT)
+    ways: dict[str, Any] = {"output": "text", "model": "m", "on_unknown": "resubmit"}
+    rows = ["a kite", "a dog", "a new one"]
+    summary = await make(
+        pd.DataFrame({"prompt": rows[:2]}), gateway=own_gateway.base_url, price="0.10", **ways
+    )
+    assert (summary.posts, summary.num_used_up, summary.most_purchases) == (3, 1, 2)
+    (remedy,) = list_remedies(summary)
+    assert "only `--on-unknown resubmit --max-purchases 3` buys again" in remedy
+    options = RunOptions(
+        out=str(tmp_path / "out"), gateway=own_gateway.base_url, price=Price.parse("0.10"), **ways
+    )
+    table = pd.DataFrame({"prompt": rows})
+    used_up = await preview(prepare(table, replace(options, limit=1)))
+    assert (used_up.to_make, used_up.cost_high_usd, used_up.most_posts) == (1, 0.1, 2)
+    assert any("--max-purchases 3" in warning for warning in used_up.warnings)
+    more = await preview(prepare(table, replace(options, max_purchases=3)))
+    assert (more.to_make, more.cost_most_usd) == (2, 0.4)
+    assert not any("--max-purchases" in warning for warning in more.warnings)
+    again = await make(table, gateway=own_gateway.base_url, price="0.10", limit=1, **ways)
+    assert (again.posts, again.counts) == (1, {"success": 2, "unknown": 1})
 
 
 def test_an_early_ctrl_c_is_one_line_and_one_object(

@@ -58,3 +58,23 @@ def test_a_sandbox_that_has_ended_is_asked_for_nothing(
     reconciled = reelsweep("reconcile", "whole", "--json")
     assert reconciled.code == 0, reconciled.err
     assert json.loads(reconciled.out)["unknown"] == 0
+
+
+def test_what_a_bill_has_decided_is_not_sent_to_the_bill_again(
+    reelsweep: Reelsweep, sandbox: SandboxServer, write_table: Write, tmp_path: Path
+) -> None:
+    """After it nobody has more to say: bill, gateway and the next run all name the one thing that is left."""
+    before = len(sandbox.bill())
+    run = ("run", str(write_table(TAKEN)), "--gateway", sandbox.base_url, "--yes", "--out", "out")
+    assert reelsweep(*run, "--price", "0.10").code == 1
+    keys = [line.idempotency_key for line in sandbox.bill()[before:]]
+    (tmp_path / "bill.csv").write_text("\n".join(["idempotency_key,cost", *(f"{key},0.10" for key in keys)]))
+    billed = reelsweep("reconcile", "out", "--bill", "bill.csv")
+    asked = reelsweep("reconcile", "out")
+    for ended in (billed, asked):
+        assert commands_in(ended.out) == [["run"]]
+        assert "neither a bill nor the gateway" in ended.out
+        assert "--on-unknown resubmit buys them again" in ended.out
+    held = reelsweep(*run, "--price", "0.10")
+    assert commands_in(held.err) == []
+    assert "neither the gateway nor a bill" in held.err

@@ -235,6 +235,17 @@ def test_every_line_is_in_one_place(keys: list[str], costs: list[int]) -> None:
         ("0.10", "refunded", (0, False)),
         ("0", "completed", (0, False)),
         ("-0.1", "credit", (-100_000, True)),
+        ("0.1", "credit", (-100_000, True)),
+        ("0.10", "Refund", (-100_000, True)),
+        ("0.10", "refunds", (-100_000, True)),
+        ("0.10", "reversal", (-100_000, True)),
+        ("0.10", "charge_back", (-100_000, True)),
+        ("0.10", "Partial refund", (-100_000, True)),
+        ("0.10", "not_billed", (0, False)),
+        ("", "pending", (None, False)),
+        ("0", "processing", (None, False)),
+        ("0.10", "processing", (100_000, True)),
+        ("0.10", "authorized", (None, False)),
         ("(0.10)", "", (-100_000, True)),
         ("\N{MINUS SIGN}$0.10", "", (-100_000, True)),
         ("", "true", (None, True)),
@@ -344,3 +355,111 @@ def test_a_screen_shows_the_first_of_many_foreign_lines() -> None:
     told = [text for text in as_lines(document) if text.startswith("only bill")]
     assert (len(told), told[-1]) == (51, "only bill  and 10 more; --json has all")
     assert len(document["only_in_bill"]) == 60
+
+
+def parsed(*rows: tuple[str, str, str]) -> list[BillLine]:
+    """Lines of key, cost and status."""
+    names = ("key", "cost", "status", "time")
+    return parse_bill("bill.csv", [dict(zip(names, (*row, ""), strict=True)) for row in rows], COLUMNS)
+
+
+@pytest.mark.parametrize("amount", ["0.10", "-0.10"])
+def test_a_refund_is_taken_off_whichever_sign_its_amount_has(amount: str) -> None:
+    """A charge and the refund of it come to nothing, and half of it to half."""
+    lines = parsed(
+        ("key of a", "0.10", "charge"),
+        ("key of a", amount, "refund"),
+        ("key of b", "0.20", "charge"),
+        ("key of b", amount, "reversal"),
+    )
+    joined = join(lines, [attempt("a"), attempt("b")])
+    assert [(d.billed, d.cost_musd) for d in joined.decisions] == [("no", None), ("yes", 100_000)]
+
+
+def test_a_refund_that_names_no_amount_is_asked_about() -> None:
+    """How much was given back is not guessed."""
+    with pytest.raises(TableError, match="without an amount") as caught:
+        parsed(("k", "0.10", "charge"), ("k", "", "refund"))
+    assert [(p.row, p.column) for p in caught.value.problems] == [(2, "status")]
+
+
+def test_what_is_pending_decides_nothing() -> None:
+    """Neither as charged nor, though the bill covers its time, as free; its charge, later, counts once."""
+    pending = parsed(("key of a", "", "pending"), ("key of b", "0.10", "authorized"))
+    known = attempt("c", state="settled", billed="yes", cost_musd=100_000)
+    joined = join([*pending, line("key of c", row=3), *AROUND], [attempt("a"), attempt("b"), known])
+    assert joined.decisions == ()
+    assert [a.attempt_id for a in joined.undecided] == ["a", "b"]
+    document = as_document(
+        Settled(num_lines=5, num_repeated=0, joined=joined, costs=count_costs(joined, [], []))
+    )
+    assert document["open_lines"] == 2
+    assert any(text.startswith("open       2 lines") for text in as_lines(document))
+    pair = [attempt("a", idempotency_key="k"), attempt("b", idempotency_key="k")]
+    taken = join(parsed(("k", "0.10", "authorized"), ("k", "0.10", "captured")), pair)
+    assert [(d.attempt_id, d.cost_musd) for d in taken.decisions] == [("a", 100_000)]
+
+
+def test_what_is_pending_leaves_what_is_settled_as_it_is() -> None:
+    """It differs from nothing, and takes no cost away."""
+    known = attempt("a", state="settled", billed="yes", cost_musd=100_000)
+    joined = join(parsed(("key of a", "", "pending")), [known])
+    assert joined.differing == ()
+    assert count_costs(joined, [known], []).total_musd == 100_000
+
+
+@pytest.mark.parametrize("name", ["amount_due", "credits", "Net cost", "charged (USD)"])
+def test_a_column_that_may_hold_the_costs_is_not_passed_over(name: str) -> None:
+    """Else the bill would settle by our own price what it has a price for."""
+    with pytest.raises(SettingsError, match="--bill-columns") as caught:
+        choose_columns("bill.csv", ("id", name, "created_at"), {})
+    assert repr(name) in str(caught.value)
+    assert choose_columns("bill.csv", ("id", name), {"cost": name}).cost == name
+
+
+@pytest.mark.parametrize("name", ["amount_eur", "Amount (EUR)", "Cost \N{EURO SIGN}", "price_gbp_cents"])
+def test_a_column_of_another_currency_is_refused_by_whatever_way_it_is_found(name: str) -> None:
+    """By its name alone, named by the user or not."""
+    for named in ({}, parse_mapping(f"cost={name}")):
+        with pytest.raises(SettingsError, match="expected USD"):
+            choose_columns("bill.csv", ("id", name, "created_at"), named)
+
+
+@pytest.mark.parametrize(
+    "header", [("id",), ("id", "total_tokens", "charge_id", "cost_center", "price_tier")]
+)
+def test_a_mere_list_of_ids_is_read_and_said_to_have_no_costs(header: tuple[str, ...]) -> None:
+    """Names that only sound like money are no amounts."""
+    assert choose_columns("bill.csv", header, {}).cost is None
+    joined = join([line("key of a", cost=None)], [attempt("a")])
+    costs = count_costs(joined, [], [])
+    settled = Settled(num_lines=1, num_repeated=0, has_costs=False, joined=joined, costs=costs)
+    assert any(text.startswith("no costs ") for text in as_lines(as_document(settled)))
+
+
+@pytest.mark.parametrize("name", ["cost_cents", "Amount (cents)", "amountCents", "price_cents"])
+def test_cents_are_found_and_read_as_cents(name: str) -> None:
+    """Ten of them are ten cents."""
+    columns = choose_columns("bill.csv", ("id", name), {})
+    assert parse_bill("bill.csv", [{"id": "k", name: "10"}], columns)[0].cost_musd == 100_000
+
+
+def test_lines_of_the_ledgers_other_outs_are_counted_and_not_listed() -> None:
+    """The provider's whole bill beside one OUT of a ledger that several share."""
+    lines = [line("key of a"), line("theirs", "r2", row=2), line("nobody's", row=3)]
+    joined = join(lines, [attempt("a")], frozenset({"r2"}))
+    assert [one.row for one in joined.of_others] == [2]
+    assert [one.row for one in joined.only_billed] == [3]
+    document = as_document(
+        Settled(num_lines=3, num_repeated=0, joined=joined, costs=count_costs(joined, [], []))
+    )
+    assert "others     1 lines are of other output folders of this ledger" in as_lines(document)
+
+
+def test_lines_repeated_without_a_time_are_counted_and_said() -> None:
+    """They may be two charges; whoever pasted the export twice is told."""
+    joined = join([line("key of a"), line("key of a", row=2)], [attempt("a")])
+    costs = count_costs(joined, [], [])
+    document = as_document(Settled(num_lines=2, num_repeated=0, num_alike=1, joined=joined, costs=costs))
+    assert document["repeated_and_counted"] == 1
+    assert any(text.startswith("repeated   1 lines") and "count each" in text for text in as_lines(document))

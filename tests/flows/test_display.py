@@ -272,3 +272,22 @@ def test_nobody_is_to_be_asked_who_has_ended_with_the_run() -> None:
     (remedy,) = list_remedies(SUMMARY.model_copy(update={"reconcile": ""}))
     assert "reconcile" not in remedy
     assert "`--on-unknown resubmit`" in remedy
+
+
+@pytest.mark.parametrize("command", ["reelsweep reconcile runs/table", ""])
+def test_a_remedy_that_would_send_nothing_is_not_advised(command: str) -> None:
+    """Unknown rows that have had all their purchases are bought again only by allowing one more."""
+    used_up = {"num_used_up": 1, "most_purchases": 2, "reconcile": command}
+    (remedy,) = list_remedies(SUMMARY.model_copy(update=used_up))
+    assert "`--on-unknown resubmit --max-purchases 3`" in remedy
+    assert "`--on-unknown resubmit`" not in remedy
+    some = {**used_up, "counts": {"unknown": 2}}
+    (remedy,) = list_remedies(SUMMARY.model_copy(update=some))
+    assert remedy.endswith("1 of them only with `--max-purchases 3`")
+
+
+def test_a_remedy_sends_nobody_to_a_bill_that_has_decided() -> None:
+    """Nor to a gateway that cannot be asked."""
+    (remedy,) = list_remedies(SUMMARY.model_copy(update={"num_mute": 1}))
+    assert "reconcile" not in remedy
+    assert "`--on-unknown resubmit`" in remedy

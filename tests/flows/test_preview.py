@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -11,8 +12,10 @@ from typing import Any
 import pytest
 from reelsweep.flows.commands.screen import preview_lines
 from reelsweep.flows.options import Budget, RunOptions
+from reelsweep.flows.planning.gate import pass_gate
 from reelsweep.flows.planning.preview import Preview, preview
 from reelsweep.flows.prepare import prepare
+from reelsweep.prompts.errors import UsageError
 from reelsweep.prompts.pricing import Price
 from reelsweep.tasks.ledger.ledger import Ledger
 
@@ -60,3 +63,56 @@ def test_what_is_spent_counts_against_the_budget_of_a_plan(tmp_path: Path) -> No
     price, budget = Price.parse("0.80"), Budget.parse("3")
     plan = shown(tmp_path, price=price, budget=budget, ledger=f"sqlite:///{tmp_path / 'ledger.db'}")
     assert ("budget", "3.00 USD, 1.20 used; reaches 2 of 5") in preview_lines(plan)
+
+
+@pytest.mark.parametrize(
+    ("price", "cost"),
+    [
+        (
+            Price.parse("0.80"),
+            "4.00 USD at 0.80 (--price); at most 12.00 USD: with --on-unknown resubmit each may be bought up"
+            " to 3 times",
+        ),
+        (
+            None,
+            "price unknown (give --price); at most 15 purchases: with --on-unknown resubmit each may be"
+            " bought up to 3 times",
+        ),
+    ],
+)
+def test_a_plan_that_buys_cut_rows_again_says_what_that_may_cost(
+    tmp_path: Path, price: Price | None, cost: str
+) -> None:
+    """One run does so, up to `--max-purchases`: what is confirmed is the worst case too."""
+    plan = shown(tmp_path, price=price, on_unknown="resubmit", max_purchases=3)
+    assert dict(preview_lines(plan))["cost"] == cost
+    assert "at most" not in dict(preview_lines(shown(tmp_path, price=price, max_purchases=3)))["cost"]
+
+
+def test_the_money_gate_names_the_worst_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has to say yes hears of it, as whoever has no terminal to say it at."""
+    plan = shown(tmp_path, price=Price.parse("0.80"), on_unknown="resubmit")
+    options = RunOptions(out=str(tmp_path / "out"), gateway="http://127.0.0.1:1/v1", on_unknown="resubmit")
+    prepared = prepare(str(tmp_path / "table.csv"), options)
+    monkeypatch.setattr("sys.stdin", io.StringIO("no"))
+    with pytest.raises(UsageError, match=r"at most 8\.00 USD"):
+        pass_gate(prepared, plan, yes=False)
+    asked, answer = Terminal(), Terminal("no")
+    monkeypatch.setattr("sys.stdin", answer)
+    monkeypatch.setattr("sys.stderr", asked)
+    assert not pass_gate(prepared, plan, yes=False)
+    assert "(4.00 USD; at most 8.00 USD: with --on-unknown resubmit" in asked.getvalue()
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_budget_surely_reaches_what_may_be_bought_several_times(tmp_path: Path) -> None:
+    """Each at its dearest, as often as this run may buy it."""
+    budget = Budget.parse("4")
+    plan = shown(tmp_path, price=Price.parse("0.80"), budget=budget, on_unknown="resubmit")
+    assert ("budget", "4.00 USD, 0.00 used; reaches 2 of 5") in preview_lines(plan)

@@ -86,3 +86,27 @@ async def test_what_was_sent_and_given_back_is_told(database: Any, make: Any) ->
     for number, answer in enumerate((make.throttled(), make.cut(), make.refused())):
         await ledger.answer((await make.buy(ledger, number)).attempt_id, answer)
     assert await ledger.given_back() == {(make.gateway, "f0")}
+
+
+async def test_the_names_of_attempts_are_known_by_whichever_kind_of_id(
+    database: Any, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys and what gateways call a POST, in whichever piece of the list; hostile names are only unknown."""
+    monkeypatch.setattr(lookups, "_IDS_AT_ONCE", 2)
+    ledger = await make.start(database.open(), rows=2)
+    first, second = [await make.buy(ledger, number) for number in range(2)]
+    await ledger.note(first.attempt_id, task_id="task-7")
+    names = [
+        first.idempotency_key,
+        "another",
+        "task-7",
+        second.idempotency_key,
+        "'",
+        '"]',
+        "\0",
+        "\ud800",
+        "",
+    ]
+    known = {first.idempotency_key, "task-7", second.idempotency_key}
+    assert await ledger.known_ids(names) == known
+    assert await ledger.known_ids([]) == frozenset()
