@@ -81,19 +81,15 @@ class Lease:
         started.set_result(None)
         wait_s = self._times.second_look_s
         while not self._ending.wait(wait_s):
-            self._renew_quietly()
-            wait_s = self._times.renew_s
+            is_locked = _quietly(self._keep_lock)
+            _quietly(lambda: self._ask(self._renewal).result())
+            wait_s = self._times.renew_s if is_locked else self._times.second_look_s
         self._lock.release()
 
-    def _renew_quietly(self) -> None:
-        """A renewal that fails is tried again at the next turn; meanwhile the lease runs out by itself."""
-        try:
-            if not self._lock.is_held():
-                self._lock.take()
-            self._ask(self._renewal).result()
-        except Exception as error:
-            if not isinstance(error, ReelsweepError) and not is_database_error(error):
-                raise
+    def _keep_lock(self) -> None:
+        """Take a lock again whose connection broke; who looks whether it is free may have it for a moment."""
+        if not self._lock.is_held():
+            self._lock.take()
 
     def _ask(self, call: Callable[[Connection], bool]) -> Future[None]:
         asked_at_s = self._moment().uptime_s
@@ -115,7 +111,7 @@ class Lease:
         return heard
 
     def _registration(self, conn: Connection) -> bool:
-        bury(conn, self._place, self._moment(), self.run_id)
+        bury(conn, self._place, self._moment(), self._times, self.run_id)
         leases.register(conn, self._run, self._moment(), self._times.term_s)
         return True
 
@@ -123,24 +119,41 @@ class Lease:
         moment = self._moment()
         held = leases.renew(conn, self.run_id, moment.uptime_s, self._times.term_s)
         if held:
-            bury(conn, self._place, moment, self.run_id)
+            bury(conn, self._place, moment, self._times, self.run_id)
         return held
 
 
+def _quietly(call: Callable[[], None]) -> bool:
+    """Whether it could be done; else it is tried again, and meanwhile the lease runs out by itself."""
+    try:
+        call()
+    except Exception as error:
+        if not isinstance(error, ReelsweepError) and not is_database_error(error):
+            raise
+        return False
+    return True
+
+
 def find_dead(
-    conn: Connection, place: FilePlace | ServerPlace, moment: Moment, run_id: str | None = None
+    conn: Connection,
+    place: FilePlace | ServerPlace,
+    moment: Moment,
+    times: Times,
+    run_id: str | None = None,
 ) -> list[str]:
     """The runs but `run_id` that are live by their rows and dead by lock or lease. Changes nothing."""
 
     def is_free(other: str) -> bool:
         return other != run_id and proves_death(conn, place, other)
 
-    return [other for other in leases.find_dead(conn, moment, is_free) if other != run_id]
+    return [other for other in leases.find_dead(conn, moment, times, is_free) if other != run_id]
 
 
-def bury(conn: Connection, place: FilePlace | ServerPlace, moment: Moment, run_id: str | None) -> int:
+def bury(
+    conn: Connection, place: FilePlace | ServerPlace, moment: Moment, times: Times, run_id: str | None
+) -> int:
     """Declare the dead runs but `run_id` dead; their rows in flight become unknown. Counts the runs."""
-    dead = find_dead(conn, place, moment, run_id)
+    dead = find_dead(conn, place, moment, times, run_id)
     for other in dead:
         leases.declare_dead(conn, other, moment.now)
         cut(conn, other)

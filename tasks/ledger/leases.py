@@ -2,7 +2,8 @@
 
 The run's row is the fence: a run that was declared dead finds out in the transaction of its next claim,
 whatever clocks and locks say. Lock and lease are only the evidence on which others declare it dead: a
-free lock proves it at once; else it is dead when its lease has run out. All of it runs inside the
+free lock proves it, at once where the kernel keeps it, on a server when the run is also silent; else it is
+dead when its lease has run out. All of it runs inside the
 writer's transaction.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from math import inf
 from typing import Any
 
 from reelsweep.tasks.ledger.batch import Batch
@@ -37,6 +39,9 @@ class Times:
     second_look_s: float = 1
     """A server may need a moment to see that a killed run's connection is gone."""
     term_s: float = 60
+    silence_s: float = 15
+    """On a server a free lock proves a death only after so long without a renewal: a living run whose lock's
+    connection broke has taken it again by then."""
     margin_s: float = 10
     """So much earlier does the owner itself take its lease for lost."""
 
@@ -87,15 +92,18 @@ def end(conn: Connection, run_id: str, now: datetime, exit_code: int, summary: M
     conn.execute(update(runs).where(runs.c.run_id == run_id, runs.c.state == "live").values(state="ended"))
 
 
-def find_dead(conn: Connection, moment: Moment, is_free: Callable[[str], bool]) -> list[str]:
+def find_dead(conn: Connection, moment: Moment, times: Times, is_free: Callable[[str], bool]) -> list[str]:
     """Live runs whose death can be proved (`is_free` takes their lock) or whose lease has run out."""
     clock_s = _clock_s(conn, moment.uptime_s)
+    silent_until_s = inf if _counts_uptime(conn) else clock_s + times.term_s - times.silence_s
     boot_id = moment.boot_id if _counts_uptime(conn) else ""
     live = conn.execute(_LIVE).all()
     return [
         row.run_id
         for row in live
-        if row.boot_id != boot_id or row.lease_until <= clock_s or is_free(row.run_id)
+        if row.boot_id != boot_id
+        or row.lease_until <= clock_s
+        or (row.lease_until <= silent_until_s and is_free(row.run_id))
     ]
 
 

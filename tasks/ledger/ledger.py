@@ -65,11 +65,10 @@ class Ledger(Reading):
         uptime: Callable[[], float],
         times: Times,
     ) -> None:
-        self._times = times
         self._ids = AttemptIds(clock)
         self._caps = Caps(zone=UTC)
         self._leases: dict[str, Lease] = {}
-        super().__init__(place, clock, uptime)
+        super().__init__(place, clock, uptime, times=times)
         self._writer = Writer(lambda: self._connect("write"), str(place))
 
     @classmethod
@@ -157,7 +156,7 @@ class Ledger(Reading):
 
     async def bury_dead(self) -> int:
         """Declare dead runs dead without starting one, so that what they had in flight shows as it is."""
-        return await self._write(lambda conn: bury(conn, self._place, self._moment(), None))
+        return await self._write(lambda conn: bury(conn, self._place, self._moment(), self._times, None))
 
     # The plan
 

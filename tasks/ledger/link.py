@@ -7,6 +7,7 @@ PostgreSQL owns an event loop and runs each call inside it (`run_sync`).
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 import sys
 import time
@@ -132,6 +133,7 @@ class PostgresLink:
             async_creator=partial(_connect, place.dsn, purpose),
             poolclass=NullPool,
             hide_parameters=True,
+            pool_logging_name=_QUIET,
             isolation_level="REPEATABLE READ" if purpose in ("read", "look") else "READ COMMITTED",
         )
         try:
@@ -242,6 +244,9 @@ async def _opened(engine: AsyncEngine) -> AsyncConnection:
     return conn
 
 
+_QUIET = "reelsweep"
+"""Names the log of our pools, in which closing what the server has closed already is an error."""
+logging.getLogger(f"sqlalchemy.pool.impl.NullPool.{_QUIET}").setLevel(logging.CRITICAL)
 _PRAGMAS = ("synchronous = FULL", "foreign_keys = ON", "wal_autocheckpoint = 2000", "temp_store = MEMORY")
 _SERVER_SETTINGS = {
     "application_name": "reelsweep",

@@ -15,7 +15,7 @@ from reelsweep.tasks.ledger.budget import day_of, spent
 from reelsweep.tasks.ledger.clock import read_boot_id
 from reelsweep.tasks.ledger.kept import Kept, read_kept
 from reelsweep.tasks.ledger.lease import find_dead
-from reelsweep.tasks.ledger.leases import Moment
+from reelsweep.tasks.ledger.leases import Moment, Times
 from reelsweep.tasks.ledger.lines import OutState
 from reelsweep.tasks.ledger.link import CopyLink, Link, Purpose, open_link
 from reelsweep.tasks.ledger.place import FilePlace, ServerPlace, about, file_of
@@ -46,7 +46,9 @@ class Reading:
         clock: Callable[[], datetime],
         uptime: Callable[[], float],
         purpose: Literal["read", "look"] = "read",
+        times: Times | None = None,
     ) -> None:
+        self._times = times or Times()
         self._place = place
         self._clock = clock
         self._uptime = uptime
@@ -145,7 +147,7 @@ class Reading:
         """Counts, money and what is open of an OUT, as it is: what a dead run had in flight is unknown."""
 
         def read(conn: Connection) -> Picture:
-            return reads.read_picture(conn, out_id, find_dead(conn, self._place, self._moment()))
+            return reads.read_picture(conn, out_id, find_dead(conn, self._place, self._moment(), self._times))
 
         return await self._read(read)
 

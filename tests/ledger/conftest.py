@@ -30,8 +30,8 @@ from sqlalchemy import Connection, text
 GATEWAY = "https://gateway.example.com/v1"
 URL = "https://files.example.com/a.mp4?signature=secret"
 
-STILL = Times(renew_s=3_600, second_look_s=3_600)
-"""Nothing is renewed but by a claim."""
+STILL = Times(renew_s=3_600, second_look_s=3_600, silence_s=0)
+"""Nothing is renewed but by a claim, and a free lock proves a death at once on a server too."""
 
 
 @dataclass

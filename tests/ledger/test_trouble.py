@@ -245,6 +245,16 @@ def test_an_unreachable_server_is_said_without_its_password() -> None:
         error = error.__cause__ or error.__context__
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1:1", ":1"])
+def test_an_unreachable_server_is_not_spoken_of_as_a_folder(host: str, tmp_path: Path) -> None:
+    """Also where its socket is a file that is not there: the remedy is the server's, or the URL."""
+    more = f"?host={tmp_path}" if host == ":1" else ""
+    with pytest.raises(TroubleError, match="its server cannot be reached") as caught:
+        Ledger.open(f"postgresql://me@{host}/db{more}")
+    assert "Check that it runs and that --ledger names it" in caught.value.remedy
+    assert "folder" not in caught.value.remedy
+
+
 def test_a_place_hides_its_password() -> None:
     """Neither its text nor its representation shows the login."""
     place = parse_place(f"postgresql://me:{_SECRET}@db.example.com/x?sslmode=require&password={_SECRET}")

@@ -9,9 +9,10 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 import pytest
+from asyncpg import InterfaceError
 from reelsweep.prompts.errors import TroubleError
 from reelsweep.tasks.ledger.link import Link, open_link
-from reelsweep.tasks.ledger.place import parse_place
+from reelsweep.tasks.ledger.place import FilePlace, parse_place, prepare_file
 from reelsweep.tasks.ledger.writer import Writer
 from sqlalchemy import Connection, text
 
@@ -55,6 +56,8 @@ class _Bench:
     def __init__(self, url: str) -> None:
         self.log: list[str] = []
         self._place = parse_place(url)
+        if isinstance(self._place, FilePlace):
+            prepare_file(self._place.path)
         self.writer = Writer(self._connect, "here")
         self.run("CREATE TABLE numbers (n INTEGER PRIMARY KEY)").result()
         self.log.clear()
@@ -187,6 +190,21 @@ async def test_a_server_that_drops_every_connection_loses_nothing(postgres: Any,
             await ledger.spend()
     assert ledger.lease_held("run")
     database.close()
+
+
+def test_a_connection_that_cannot_be_closed_is_let_go_of_without_a_word(
+    postgres: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it means is said by who needed it; nobody can do anything about the rest."""
+
+    async def close(connection: Any, **_: Any) -> None:
+        connection.terminate()
+        raise InterfaceError("connection is closed")
+
+    link = open_link(parse_place(postgres()), "session")
+    monkeypatch.setattr("asyncpg.Connection.close", close)
+    link.close()
+    assert caplog.messages == []
 
 
 _DROP_OTHERS = """
