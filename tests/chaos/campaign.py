@@ -94,6 +94,8 @@ class Campaign:
     """Whether some prompts ask for a fault."""
     options: dict[str, Any] = field(default_factory=dict)
     kills: list[Kill] = field(default_factory=list)
+    left: set[str] = field(default_factory=set[str])
+    """Attempts that kills left under way; on a server their run is dead only after some silence."""
     missed: int = 0
     """Rounds that ended before their trap."""
     num_rows: int = 0
@@ -165,8 +167,9 @@ class Campaign:
         held: dict[str, str] = {}
         num_open = 0
         for seen in self.attempts():
-            if seen.run_state != "live":
+            if seen.run_state != "live" or seen.attempt_id in self.left:
                 continue
+            self.left.add(seen.attempt_id)
             step = self._step_of(seen, accepted=seen.key in known)
             steps |= {step} if step else set()
             num_open += step in ("intent", "stream")
