@@ -17,8 +17,9 @@ from reelsweep.flows.out.gallery import draw, draw_some_posters
 from reelsweep.flows.out.places import only_writer
 from reelsweep.flows.planning.seeds import seed_honoured
 from reelsweep.flows.session import CODE_VERSION, OpenRun
-from reelsweep.prompts.errors import OutError, ReelsweepError, SettingsError
+from reelsweep.prompts.errors import OutError, ReelsweepError, SettingsError, TroubleError
 from reelsweep.tasks.ledger.records import AttemptRecord, Line
+from reelsweep.tasks.manifest.outfile import read_out
 from reelsweep.tasks.manifest.publisher import Publisher
 from reelsweep.tasks.manifest.read import kept_facts
 from reelsweep.tasks.manifest.rows import SeedHonoured
@@ -76,7 +77,21 @@ class Manifesting:
             only_writer(self.run.prepared.storage, context.ledger),
             context.ledger.state(context.out_id) as state,
         ):
+            self._refuse_successor()
             return publish(state.lines, state.attempts, _facts(self.run), self._known_seeds())
+
+    def _refuse_successor(self) -> None:
+        """Raise TroubleError where our ledger was lost and OUT has another by now: its files are that one's.
+
+        Made from our files while we were at work, it takes what we may have sent since for unknown.
+        """
+        ledger = self.run.context.ledger
+        try:
+            ledger.demand_there()
+        except TroubleError:
+            facts = read_out(self.run.prepared.storage)
+            if facts is not None and facts.ledger_id != ledger.ledger_id:
+                raise
 
     def _known_seeds(self) -> SeedHonoured:
         if self._seeds is None:

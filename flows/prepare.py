@@ -190,9 +190,9 @@ def check_out(out: Path | Out, facts: OutFacts | None, *, is_sandbox: bool, ledg
     is_lost = ledger is None and not as_out(out).has("ledger.db")
     if is_lost and facts.ledger == "named":
         raise ledger_elsewhere(as_out(out))
-    if is_lost and (published := _published(out)) is not None:
+    if is_lost:
         raise OutError(
-            f"{out} has {published} but no ledger: running on could pay twice.",
+            f"{out} has {_published(out) or 'reelsweep.json'} but no ledger: running on could pay twice.",
             "Restore ledger.db from a backup, with ledger.db-wal where there is one, or make it anew:"
             f" `{reconcile_with(str(out), None, '--rebuild')}`.",
         )

@@ -66,6 +66,13 @@ class Tracker:
             with suppress(TroubleError):  # whoever needs the ledger says so
                 self.spend = await self.run.context.ledger.spend()
 
+    def check_ledger(self) -> None:
+        """Stop buying where the ledger's file was removed or replaced; what is paid for is finished."""
+        try:
+            self.run.context.ledger.demand_there()
+        except TroubleError as error:
+            self.run.context.trouble(error)
+
     def verdict(self) -> Stop | None:
         """What the counts say against the run: money that was missing, too many failures."""
         if skipped := self.ends["skipped_budget"]:
@@ -125,6 +132,7 @@ async def watch(tracker: Tracker, manifesting: Manifesting, board: Board) -> Asy
 async def _watch(tracker: Tracker, manifesting: Manifesting, board: Board) -> None:
     display, look_at = DISPLAY.get(), 0.0
     while True:
+        tracker.check_ledger()
         was_over = tracker.is_over
         if was_over or time.monotonic() >= look_at:
             await tracker.look()

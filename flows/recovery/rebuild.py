@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,9 +17,10 @@ from typing import Any, Literal
 
 from reelsweep.flows.out.places import about_out, demand_ledger, ledger_elsewhere, ledger_place
 from reelsweep.flows.out.planned import key_of, spec_of
-from reelsweep.prompts.errors import OutError
+from reelsweep.prompts.errors import OutError, ReelsweepError
 from reelsweep.prompts.pricing import Price
 from reelsweep.tasks.ledger.ledger import Ledger
+from reelsweep.tasks.ledger.looking import Looking
 from reelsweep.tasks.ledger.records import AttemptRecord, PlanRow
 from reelsweep.tasks.ledger.restore import Remains
 from reelsweep.tasks.ledger.standing import purchase_key, supposed_id
@@ -62,10 +64,7 @@ def rebuild(storage: Out, ledger_url: str | None = None, price: Price | None = N
     demand_ledger(storage, ledger_url)
     path = storage.desk / "ledger.db"
     if ledger_url is None and path.exists():
-        raise OutError(
-            f"{storage} has a ledger.",
-            "If it is damaged, move ledger.db away, with ledger.db-wal and ledger.db-shm; else just run.",
-        )
+        _refuse_ledger(storage, path, facts)
     if ledger_url is None and facts.ledger == "named":
         raise ledger_elsewhere(storage)
     storage.begin()
@@ -84,6 +83,30 @@ def rebuild(storage: Out, ledger_url: str | None = None, price: Price | None = N
     _clear(beside)
     sync_folder(storage.desk)
     return done
+
+
+def _refuse_ledger(storage: Out, path: Path, facts: OutFacts) -> None:
+    """Raise OutError for the ledger that is there.
+
+    An empty file gives way, and another ledger that knows no run: what came after the loss has made it.
+    """
+    away = "move ledger.db away, with ledger.db-wal and ledger.db-shm"
+    ours = OutError(f"{storage} has a ledger.", f"If it is damaged, {away}; else just run.")
+    if not path.stat().st_size:
+        return
+    try:
+        with closing(Looking.open(f"sqlite:///{path.absolute()}")) as found:
+            is_ours = found.ledger_id == facts.ledger_id
+            knows_runs = is_ours or bool(asyncio.run(found.runs()))
+    except ReelsweepError:
+        raise ours from None
+    if is_ours:
+        raise ours
+    if knows_runs:
+        raise OutError(
+            f"{storage} has a ledger that is not its own, and that knows of runs.",
+            f"To make its own anew: {away}, and run the same command again.",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,10 @@ that also runs while the machine or the process sleeps.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Generator
 from concurrent.futures import Future
+from contextlib import contextmanager
 
 from reelsweep.prompts.errors import ReelsweepError
 from reelsweep.tasks.ledger import leases
@@ -79,21 +81,20 @@ class Lease:
             started.set_exception(trouble(error, str(self._place)) if is_database_error(error) else error)
             return
         started.set_result(None)
-        wait_s = self._times.second_look_s
-        while not self._ending.wait(wait_s):
-            self._renew_quietly()
-            wait_s = self._times.renew_s
+        renew_at_s = time.monotonic()
+        while not self._ending.wait(min(self._times.second_look_s, self._times.renew_s)):
+            with _quietly():
+                self._keep_lock()
+            if time.monotonic() >= renew_at_s:
+                renew_at_s = time.monotonic() + self._times.renew_s
+                with _quietly():
+                    self._ask(self._renewal).result()
         self._lock.release()
 
-    def _renew_quietly(self) -> None:
-        """A renewal that fails is tried again at the next turn; meanwhile the lease runs out by itself."""
-        try:
-            if not self._lock.is_held():
-                self._lock.take()
-            self._ask(self._renewal).result()
-        except Exception as error:
-            if not isinstance(error, ReelsweepError) and not is_database_error(error):
-                raise
+    def _keep_lock(self) -> None:
+        """Take a lock again whose connection broke; who looks whether it is free may have it for a moment."""
+        if not self._lock.is_held():
+            self._lock.take()
 
     def _ask(self, call: Callable[[Connection], bool]) -> Future[None]:
         asked_at_s = self._moment().uptime_s
@@ -125,6 +126,16 @@ class Lease:
         if held:
             bury(conn, self._place, moment, self.run_id)
         return held
+
+
+@contextmanager
+def _quietly() -> Generator[None]:
+    """What fails in the block is tried again at the next turn; meanwhile the lease runs out by itself."""
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, ReelsweepError) and not is_database_error(error):
+            raise
 
 
 def find_dead(

@@ -35,7 +35,8 @@ class Times:
 
     renew_s: float = 10
     second_look_s: float = 1
-    """A server may need a moment to see that a killed run's connection is gone."""
+    """A server may need a moment to see that a killed run's connection is gone. As often a run looks whether
+    it still has its own lock, whose connection may break."""
     term_s: float = 60
     margin_s: float = 10
     """So much earlier does the owner itself take its lease for lost."""

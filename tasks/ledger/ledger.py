@@ -28,7 +28,6 @@ from reelsweep.tasks.ledger.clock import AttemptIds, uptime_s, utc_now
 from reelsweep.tasks.ledger.kept import Kept
 from reelsweep.tasks.ledger.lease import Lease, bury
 from reelsweep.tasks.ledger.leases import Times
-from reelsweep.tasks.ledger.link import open_link
 from reelsweep.tasks.ledger.locks import RunLock, clear_lock
 from reelsweep.tasks.ledger.migrate import migrate, read_steps
 from reelsweep.tasks.ledger.place import FilePlace, ServerPlace, parse_place, prepare_file
@@ -70,8 +69,8 @@ class Ledger(Reading):
         self._ids = AttemptIds(clock)
         self._caps = Caps(zone=UTC)
         self._leases: dict[str, Lease] = {}
-        self._writer = Writer(lambda: open_link(place, "write"), str(place))
         super().__init__(place, clock, uptime)
+        self._writer = Writer(lambda: self._connect("write"), str(place))
 
     @classmethod
     def open(
@@ -94,6 +93,7 @@ class Ledger(Reading):
         try:
             steps, fresh_id = read_steps(), uuid4().hex
             ledger.ledger_id = ledger._writer.submit(lambda conn: migrate(conn, steps, fresh_id)).result()
+            ledger._hold()
         except BaseException:
             ledger.close()
             raise
@@ -201,8 +201,10 @@ class Ledger(Reading):
     async def claim(self, gateway: str, request: ClaimRequest) -> Claim | Declined:
         """The right to send one POST, with its money reserved, or the reason why not.
 
-        Raises LookupError for a generation that no plan recorded, SettingsError for a budget without a price.
+        Raises LookupError for a generation that no plan recorded, SettingsError for a budget without a price,
+        TroubleError where the ledger's file is not in its place any more.
         """
+        self.demand_there()
         lease = self._leases.get(request.run_id)
         if lease is not None and not lease.held():
             await wait(lease.renew())

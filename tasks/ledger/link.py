@@ -7,6 +7,7 @@ PostgreSQL owns an event loop and runs each call inside it (`run_sync`).
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 import sys
 import time
@@ -55,11 +56,11 @@ class SqliteLink:
     """A connection to a ledger file, in WAL mode, every commit on the disk before it returns."""
 
     def __init__(self, place: FilePlace, purpose: Purpose) -> None:
-        address = look_address(place.path) if purpose == "look" else str(place.path)
+        address = look_address(place.path) if purpose == "look" else _address(place.path, "rw")
 
         def connect() -> sqlite3.Connection:
             return sqlite3.connect(
-                address, timeout=BUSY_S, isolation_level=None, cached_statements=512, uri=purpose == "look"
+                address, timeout=BUSY_S, isolation_level=None, cached_statements=512, uri=True
             )
 
         self._begin = "BEGIN IMMEDIATE" if purpose == "write" else "BEGIN"
@@ -100,6 +101,27 @@ class SqliteLink:
         self._engine.dispose()
 
 
+class CopyLink(SqliteLink):
+    """What a connection sees of a ledger file, copied into memory: for another thread.
+
+    For a file whose name is gone, which no new connection can open.
+    """
+
+    def __init__(self, seen: Connection) -> None:
+        memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        try:
+            source: Any = seen.connection.driver_connection
+            source.backup(memory)
+            self._begin = "BEGIN"
+            self._engine = create_engine(
+                "sqlite://", creator=lambda: memory, poolclass=NullPool, hide_parameters=True
+            )
+            self._conn = self._engine.connect()
+        except BaseException:
+            memory.close()
+            raise
+
+
 class PostgresLink:
     """A connection to a ledger on a server, reconnected by whoever made it, never by itself."""
 
@@ -111,6 +133,7 @@ class PostgresLink:
             async_creator=partial(_connect, place.dsn, purpose),
             poolclass=NullPool,
             hide_parameters=True,
+            pool_logging_name=_QUIET,
             isolation_level="REPEATABLE READ" if purpose in ("read", "look") else "READ COMMITTED",
         )
         try:
@@ -172,7 +195,12 @@ def look_address(path: Path) -> str:
     """
     beside = [path.with_name(path.name + end) for end in ("-wal", "-shm")]
     is_alone = not any(file.exists() and file.stat().st_size for file in beside)
-    return f"file:{quote(str(path))}?mode=ro&{'immutable=1' if is_alone else 'readonly_shm=1'}"
+    return f"{_address(path, 'ro')}&{'immutable=1' if is_alone else 'readonly_shm=1'}"
+
+
+def _address(path: Path, mode: Literal["rw", "ro"]) -> str:
+    """The URI of a file that is there: neither mode makes one, which would stand in a lost ledger's place."""
+    return f"file:{quote(str(path))}?mode={mode}"
 
 
 def _set_up_sqlite(conn: Connection) -> None:
@@ -216,6 +244,9 @@ async def _opened(engine: AsyncEngine) -> AsyncConnection:
     return conn
 
 
+_QUIET = "reelsweep"
+"""Names the log of our pools, in which closing what the server has closed already is an error."""
+logging.getLogger(f"sqlalchemy.pool.impl.NullPool.{_QUIET}").setLevel(logging.CRITICAL)
 _PRAGMAS = ("synchronous = FULL", "foreign_keys = ON", "wal_autocheckpoint = 2000", "temp_store = MEMORY")
 _SERVER_SETTINGS = {
     "application_name": "reelsweep",

@@ -194,6 +194,15 @@ def _refuse_remains(path: Path) -> None:
         )
 
 
+def file_of(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another one under its name: device and inode. None where none is to be seen."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def is_on_network(path: Path) -> bool:
     """Whether a path lies on a network file system, where a lock of this machine's guards nothing."""
     return network_file_system(path, _read_mounts()) is not None

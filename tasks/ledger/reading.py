@@ -17,8 +17,8 @@ from reelsweep.tasks.ledger.kept import Kept, read_kept
 from reelsweep.tasks.ledger.lease import find_dead
 from reelsweep.tasks.ledger.leases import Moment
 from reelsweep.tasks.ledger.lines import OutState
-from reelsweep.tasks.ledger.link import open_link
-from reelsweep.tasks.ledger.place import FilePlace, ServerPlace, about
+from reelsweep.tasks.ledger.link import CopyLink, Link, Purpose, open_link
+from reelsweep.tasks.ledger.place import FilePlace, ServerPlace, about, file_of
 from reelsweep.tasks.ledger.reader import Reader, Snapshot
 from reelsweep.tasks.ledger.records import (
     AttemptRecord,
@@ -51,7 +51,9 @@ class Reading:
         self._clock = clock
         self._uptime = uptime
         self._boot_id = read_boot_id()
-        self._reader = Reader(lambda: open_link(place, purpose), str(place))
+        self._file: tuple[int, int] | None = None
+        """The file that was opened; None until `_hold`, and on a server."""
+        self._reader = Reader(lambda: self._connect(purpose), str(place))
         self.ledger_id = ""
         """Whoever opens it says which it is."""
 
@@ -62,6 +64,11 @@ class Reading:
     def about(self, error: TroubleError, out: str) -> TroubleError:
         """An error of this ledger with a remedy for the OUT that it is in the way of."""
         return about(error, out, self._place)
+
+    def demand_there(self) -> None:
+        """See that the file is the one that was opened; cheap. Raises TroubleError: buy nothing more then."""
+        if self._is_gone():
+            raise self._gone()
 
     async def standings(
         self, gateway: str, fingerprints: Sequence[str] | None, out_id: str
@@ -182,15 +189,45 @@ class Reading:
         return await self._read(lambda conn: _spend(conn, (now, zone)))
 
     def _snapshot(self) -> Snapshot:
-        """One state of this ledger. Raises TroubleError where another database has taken its place."""
-        snapshot = Snapshot(lambda: open_link(self._place, "read"), str(self._place))
-        if snapshot.read(_read_id) != self.ledger_id:
+        """One state of this ledger, also where its file has been removed: never of another in its place.
+
+        Raises TroubleError.
+        """
+        connect = self._copy if self._is_gone() else lambda: self._connect("read")
+        snapshot = Snapshot(connect, str(self._place))
+        try:
+            if snapshot.read(_read_id) != self.ledger_id:
+                raise self._gone()
+        except BaseException:
             snapshot.close()
-            raise TroubleError(
-                f"Ledger {self._place}: it was removed or replaced while it was in use.",
-                f"Put it back. If it is lost, move away what stands in its place and run `{REBUILD}`.",
-            )
+            raise
         return snapshot
+
+    def _hold(self) -> None:
+        """Know the file from now on, and keep a connection that reads it whatever becomes of its name."""
+        if isinstance(self._place, FilePlace):
+            self._file = file_of(self._place.path)
+            self._reader.submit(lambda _conn: None).result()
+
+    def _connect(self, purpose: Purpose) -> Link:
+        self.demand_there()
+        return open_link(self._place, purpose)
+
+    def _copy(self) -> Link:
+        return self._reader.submit(CopyLink).result()
+
+    def _is_gone(self) -> bool:
+        return (
+            self._file is not None
+            and isinstance(self._place, FilePlace)
+            and file_of(self._place.path) != self._file
+        )
+
+    def _gone(self) -> TroubleError:
+        return TroubleError(
+            f"Ledger {self._place}: it was removed or replaced while it was in use.",
+            f"Put it back. If it is lost, move away what stands in its place and run `{REBUILD}`.",
+        )
 
     def _moment(self) -> Moment:
         return Moment(now=self._clock(), uptime_s=self._uptime(), boot_id=self._boot_id)

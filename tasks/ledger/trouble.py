@@ -49,6 +49,10 @@ _MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "Check user, password and database of --ledger.",
     ),
 )
+_UNREACHED = (
+    "its server cannot be reached",
+    f"Check that it runs and that --ledger names it, then run the same command again. {_KEPT}",
+)
 
 
 _AWAY = (
@@ -64,6 +68,8 @@ def trouble(error: BaseException, place: str) -> ReelsweepError:
     if isinstance(error, ReelsweepError):
         return error
     said = _said(error)
+    if place.startswith("postgresql://") and _is_unreachable(error):
+        return TroubleError(f"Ledger {place}: {_UNREACHED[0]} ({said}).", _UNREACHED[1])
     for marks, meaning, remedy in _MEANINGS:
         if any(mark in said.lower() for mark in marks):
             return TroubleError(f"Ledger {place}: {meaning} ({said}).", remedy)
@@ -84,6 +90,13 @@ def is_disconnect(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno in _OF_A_DISK:
         return False
     return isinstance(error, _AWAY)
+
+
+def _is_unreachable(error: BaseException) -> bool:
+    """Whether a server was not there, or went away under a connection."""
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated
+    return isinstance(error, OSError | asyncpg.PostgresConnectionError | asyncpg.CannotConnectNowError)
 
 
 def _said(error: BaseException) -> str:

@@ -24,6 +24,7 @@ from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.ledger.records import RunRecord
 from reelsweep.tasks.manifest.outfile import read_out, write_out
 from reelsweep.tasks.manifest.read import read_attempts, read_facts, read_manifest
+from reelsweep.tasks.sandbox.script import Script
 from reelsweep.tasks.sandbox.server import SandboxServer
 
 SAME_AGAIN = {"run_id", "created_at", "started_at", "plan_hash", "code_version"}
@@ -338,6 +339,45 @@ async def test_a_ledger_that_is_there_is_not_replaced(make: Callable[..., Any], 
     with pytest.raises(OutError, match="nothing to fill a ledger from"):
         rebuild(find_out(out))
     assert not (out / "ledger.db").exists()
+
+
+async def test_a_ledger_removed_during_a_run_stops_it_and_no_sale_is_lost(
+    make: Callable[..., Any], sandbox: SandboxServer, tmp_path: Path
+) -> None:
+    """What was on its way is finished and published; no empty ledger is left in the way of a new one."""
+    out, before = tmp_path / "out", len(sandbox.bill())
+    sandbox.control(Script(duration_s=0.5, idempotency="ignore"))
+    table = pd.DataFrame({"prompt": [f"a kite {number}" for number in range(16)]})
+    running = asyncio.create_task(make(table, concurrency=2, price="0.10"))
+    while len(await asyncio.to_thread(sandbox.bill)) < before + 3:
+        await asyncio.sleep(0.02)
+    for path in [*out.glob("ledger.db*"), *out.glob("*.parquet")]:
+        path.unlink()
+    summary = await running
+    assert (summary.stop_reason, summary.exit_code) == ("trouble", 1)
+    assert "removed or replaced" in summary.stopped
+    bought = len(sandbox.bill()) - before
+    assert bought < 16
+    assert (summary.counts["success"], summary.posts, len(read_attempts(out))) == (bought,) * 3
+    with pytest.raises(OutError, match="but no ledger"):
+        await make(table)
+    assert list(out.glob("ledger.db*")) == []
+    assert await reconcile(out, rebuild=True) == 0
+    again = await make(table, price="0.10")
+    assert (again.exit_code, again.counts, again.posts) == (0, {"success": 16}, 16 - bought)
+    assert len({sale.body_sha256 for sale in sandbox.bill()[before:]}) == 16
+
+
+async def test_an_out_without_its_ledger_gets_no_other_one(make: Callable[..., Any], tmp_path: Path) -> None:
+    """Nothing is published yet, and the ledger is gone: nothing is made that would pass for its own."""
+    out, table = tmp_path / "out", pd.DataFrame({"prompt": ["one"]})
+    await make(table)
+    lose(out)
+    for path in out.glob("*.parquet"):
+        path.unlink()
+    with pytest.raises(OutError, match=r"has reelsweep\.json but no ledger"):
+        await make(table)
+    assert list(out.glob("ledger.db*")) == []
 
 
 async def test_an_out_has_ended_when_its_last_run_has(make: Callable[..., Any], tmp_path: Path) -> None:

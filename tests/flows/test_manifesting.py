@@ -13,9 +13,10 @@ import pytest
 from reelsweep.flows.commands import reconcile
 from reelsweep.flows.manifesting import Manifesting
 from reelsweep.flows.out.outs import OpenOut
+from reelsweep.prompts.errors import TroubleError
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.ledger.records import ClaimRequest, PlanRow, RunRecord
-from reelsweep.tasks.manifest.outfile import OutFacts
+from reelsweep.tasks.manifest.outfile import OutFacts, write_out
 from reelsweep.tasks.manifest.read import read_attempts, read_manifest
 from reelsweep.tasks.storage.out import FolderOut
 
@@ -94,6 +95,24 @@ def _by_run(out: FolderOut, facts: OutFacts, ledger: Ledger, seeds: Meanwhile) -
     manifesting = Manifesting(run)
     manifesting._seeds = seeds  # type: ignore[assignment]
     manifesting._write(manifesting._publisher.publish)
+
+
+def test_files_of_a_ledger_made_anew_meanwhile_are_left_alone(tmp_path: Path) -> None:
+    """It holds what a run with the lost one may have sent; what is bought with it is in its files only."""
+    ledger = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")
+    asyncio.run(ledger.record_plan("out", GATEWAY, "plan", [row(0)]))
+    out = FolderOut(tmp_path)
+    facts = OutFacts(out_id="out", ledger_id=ledger.ledger_id, table="table", gateway_kind="real")
+    write_out(out, facts)
+    (tmp_path / "ledger.db").unlink()
+    _by_run(out, facts, ledger, Meanwhile(lambda: None))
+    assert len(read_manifest(tmp_path)) == 1
+    write_out(out, facts.model_copy(update={"ledger_id": "another"}))
+    (tmp_path / "manifest.parquet").unlink()
+    with pytest.raises(TroubleError, match="removed or replaced"):
+        _by_run(out, facts, ledger, Meanwhile(lambda: None))
+    assert not (tmp_path / "manifest.parquet").exists()
+    ledger.close()
 
 
 @pytest.mark.parametrize("by", ["a run", "reconcile"])

@@ -389,6 +389,31 @@ def test_a_rebuilding_that_was_cut_off_goes_on_in_the_ledger_that_is_named(
         assert asyncio.run(opened.ledger.spend()) == before
 
 
+@pytest.mark.parametrize("there", ["nothing in it", "another ledger", "one with a run"])
+def test_an_empty_ledger_in_the_lost_ones_place_gives_way(
+    there: str, moments: tuple[Moment, Moment], tmp_path: Path
+) -> None:
+    """`run` says of it that OUT is another ledger's, so it must not stop the one that makes its own anew."""
+    out = tmp_path / "out"
+    take_files(out, moments[1].files, moments[1].files)
+    write_out(out, OutFacts(out_id="out", ledger_id="lost", table="t", gateway_kind="real", ended=True))
+    path = out / "ledger.db"
+    if there == "nothing in it":
+        path.touch()
+    else:
+        with closing(Ledger.open(f"sqlite:///{path}")) as other:
+            if there == "one with a run":
+                asyncio.run(other.start_run(RUN))
+    if there == "one with a run":
+        with pytest.raises(OutError, match="not its own") as caught:
+            rebuild(find_out(out))
+        assert "move ledger.db away" in caught.value.remedy
+        return
+    assert rebuild(find_out(out)).attempts > 0
+    with open_out(out) as opened:
+        refuse_older(opened.storage, opened.ledger)
+
+
 def _cut_off(*_: object) -> None:
     raise KeyboardInterrupt
 

@@ -15,7 +15,7 @@ from reelsweep.tasks.gateway.outcome import Choice, Outcome
 from reelsweep.tasks.ledger.leases import Times
 from reelsweep.tasks.ledger.ledger import Ledger
 from reelsweep.tasks.ledger.link import open_link
-from reelsweep.tasks.ledger.place import parse_place
+from reelsweep.tasks.ledger.place import FilePlace, parse_place, prepare_file
 from reelsweep.tasks.ledger.reader import Reader
 from reelsweep.tasks.ledger.records import (
     Answer,
@@ -31,7 +31,7 @@ GATEWAY = "https://gateway.example.com/v1"
 URL = "https://files.example.com/a.mp4?signature=secret"
 
 STILL = Times(renew_s=3_600, second_look_s=3_600)
-"""Nothing is renewed but by a claim."""
+"""Nothing is renewed but by a claim, and a free lock proves a death at once on a server too."""
 
 
 @dataclass
@@ -81,7 +81,10 @@ class Database:
             return thread.submit(self._apply, call).result()
 
     def _apply(self, call: Callable[[Connection], Any]) -> Any:
-        link = open_link(parse_place(self.url), "write")
+        place = parse_place(self.url)
+        if isinstance(place, FilePlace):
+            prepare_file(place.path)
+        link = open_link(place, "write")
         try:
             link.begin()
             result = link.apply(call)

@@ -13,7 +13,13 @@ from typing import Any
 
 import pytest
 from reelsweep.prompts.errors import TroubleError
+from reelsweep.tasks.ledger.leases import Times
+from reelsweep.tasks.ledger.locks import AdvisoryLock
+from reelsweep.tasks.ledger.place import parse_place
 from reelsweep.tasks.ledger.records import Declined
+
+STILL = Times(renew_s=3_600, second_look_s=3_600)
+"""Nothing is renewed but by a claim."""
 
 _OWNER = """
 import asyncio, os, sys
@@ -194,6 +200,56 @@ async def test_the_lease_is_renewed_by_itself(database: Any, make: Any) -> None:
         while not ledger.lease_held("run") or (await ledger.runs())[-1]["state"] != "dead":
             await ledger.spend()
     assert [run["state"] for run in await ledger.runs()] == ["live", "dead"]
+
+
+async def test_a_lock_whose_connection_broke_is_taken_again_before_the_next_renewal(
+    postgres: Any, make: Any
+) -> None:
+    """Servers and networks drop connections: who looks a moment later finds the run alive."""
+    database = make.Database(postgres())
+    ledger = await make.start(database.open(times=make.Times(renew_s=3_600, second_look_s=0.01)))
+    (held,) = database.sql(_LOCK_OWNERS)
+    assert database.sql(_DROP_LOCK)
+    async with asyncio.timeout(60):
+        while database.sql(_LOCK_OWNERS) in ([], [held]):
+            await ledger.spend()
+    assert await database.open().bury_dead() == 0
+    await make.buy(ledger)
+    database.close()
+
+
+async def test_a_run_whose_lock_is_looked_at_renews_its_lease_all_the_same(postgres: Any, make: Any) -> None:
+    """Whoever looks has the free lock for a moment, in which the run cannot take it back."""
+    database = make.Database(postgres())
+    ledger = await make.start(database.open(times=make.Times(renew_s=0.01, second_look_s=0.01)))
+    looked = AdvisoryLock(parse_place(database.url), "run")
+    async with asyncio.timeout(60):
+        while not await asyncio.to_thread(_take, looked):
+            database.sql(_DROP_LOCK)
+    before = database.sql("SELECT lease_until FROM runs")
+    async with asyncio.timeout(60):
+        while database.sql("SELECT lease_until FROM runs") == before:
+            await ledger.spend()
+    await asyncio.to_thread(looked.release)
+    database.close()
+
+
+def _take(lock: AdvisoryLock) -> bool:
+    try:
+        lock.take()
+    except TroubleError:
+        return False
+    return True
+
+
+_LOCK_OWNERS = """
+SELECT pid FROM pg_locks JOIN pg_stat_activity USING (pid)
+WHERE locktype = 'advisory' AND granted AND state = 'idle' AND pid <> pg_backend_pid()
+"""
+_DROP_LOCK = """
+SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_stat_activity USING (pid)
+WHERE locktype = 'advisory' AND granted AND state = 'idle' AND pid <> pg_backend_pid()
+"""
 
 
 async def test_a_run_id_belongs_to_one_process(database: Any, make: Any) -> None:

@@ -9,14 +9,17 @@ import pytest
 from reelsweep.prompts.errors import OutError
 from reelsweep.tasks.ledger.link import open_link
 from reelsweep.tasks.ledger.migrate import migrate, read_steps
-from reelsweep.tasks.ledger.place import parse_place
+from reelsweep.tasks.ledger.place import FilePlace, parse_place, prepare_file
 from reelsweep.tasks.ledger.schema import metadata
 from sqlalchemy import Connection, inspect
 
 
 def _on(database: Any, call: Any) -> Any:
     """The value of a call inside one write transaction."""
-    link = open_link(parse_place(database.url), "write")
+    place = parse_place(database.url)
+    if isinstance(place, FilePlace):
+        prepare_file(place.path)
+    link = open_link(place, "write")
     try:
         link.begin()
         value = link.apply(call)

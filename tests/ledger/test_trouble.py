@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 from reelsweep.prompts.errors import OutError, ReelsweepError, SettingsError, TroubleError
 from reelsweep.tasks.ledger.ledger import Ledger
+from reelsweep.tasks.ledger.link import open_link
 from reelsweep.tasks.ledger.place import ServerPlace, network_file_system, parse_place, prepare_file
 from reelsweep.tasks.ledger.records import Claim
+from sqlalchemy.exc import OperationalError
 
 _SECRET = "hunter2"
 
@@ -126,17 +128,40 @@ async def test_lines_of_a_damaged_file_are_said(sqlite: Any, make: Any) -> None:
 
 
 @pytest.mark.parametrize("by", ["nothing", "another ledger"])
-async def test_a_ledger_replaced_while_it_is_in_use_tells_nothing(by: str, sqlite: Any, make: Any) -> None:
-    """No manifest is written from a file that is not this ledger: it would hide what is paid for."""
+async def test_a_ledger_replaced_while_it_is_in_use_buys_nothing_and_tells_what_it_knows(
+    by: str, sqlite: Any, make: Any
+) -> None:
+    """What is paid for is recorded and told to the end, and of the file in its place nothing."""
     ledger = await make.start(sqlite.open(), rows=3)
+    claim = await make.buy(ledger)
     for path in _path(sqlite).parent.glob("ledger.db*"):
         path.unlink()
     if by == "another ledger":
         await asyncio.to_thread(lambda: Ledger.open(sqlite.url).close())
-    for read in (ledger.lines, ledger.attempt_lines):
-        with pytest.raises(TroubleError, match="removed or replaced") as caught:
-            await asyncio.to_thread(lambda read=read: list(read("out")))
-        assert "--rebuild" in caught.value.remedy
+    with pytest.raises(TroubleError, match="removed or replaced") as caught:
+        await ledger.claim(make.gateway, make.request(1))
+    assert "--rebuild" in caught.value.remedy
+    await ledger.answer(claim.attempt_id, make.success())
+    await ledger.settle(claim.attempt_id, [make.stored()], "success")
+    lines, posts = await asyncio.to_thread(
+        lambda: (list(ledger.lines("out")), list(ledger.attempt_lines("out")))
+    )
+    assert [line.status for line in lines] == ["success", "planned", "planned"]
+    assert [(post.attempt_id, post.state) for post in posts] == [(claim.attempt_id, "settled")]
+
+
+async def test_a_ledger_removed_while_it_is_in_use_leaves_no_empty_one(sqlite: Any, make: Any) -> None:
+    """It would stand in the way of the one that is put back or made anew."""
+    ledger = await make.start(sqlite.open(), rows=3)
+    for path in _path(sqlite).parent.glob("ledger.db*"):
+        path.unlink()
+    await asyncio.to_thread(lambda: list(ledger.lines("out")))
+    await ledger.tally("out")
+    await ledger.end_run("run", exit_code=1, summary={})
+    with pytest.raises(OperationalError, match="unable to open"):
+        await asyncio.to_thread(open_link, parse_place(sqlite.url), "read")
+    await asyncio.to_thread(ledger.close)
+    assert list(_path(sqlite).parent.glob("ledger.db*")) == []
 
 
 @pytest.mark.parametrize("end", ["-wal", "-journal"])
@@ -218,6 +243,16 @@ def test_an_unreachable_server_is_said_without_its_password() -> None:
     while error is not None:
         assert _SECRET not in f"{error!r} {error}"
         error = error.__cause__ or error.__context__
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:1", ":1"])
+def test_an_unreachable_server_is_not_spoken_of_as_a_folder(host: str, tmp_path: Path) -> None:
+    """Also where its socket is a file that is not there: the remedy is the server's, or the URL."""
+    more = f"?host={tmp_path}" if host == ":1" else ""
+    with pytest.raises(TroubleError, match="its server cannot be reached") as caught:
+        Ledger.open(f"postgresql://me@{host}/db{more}")
+    assert "Check that it runs and that --ledger names it" in caught.value.remedy
+    assert "folder" not in caught.value.remedy
 
 
 def test_a_place_hides_its_password() -> None:

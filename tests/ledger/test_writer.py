@@ -12,11 +12,12 @@ from typing import Any, TypeVar
 
 import asyncpg
 import pytest
+from asyncpg import InterfaceError
 from reelsweep.prompts.errors import TroubleError
 from reelsweep.tasks.ledger import patience
 from reelsweep.tasks.ledger.link import Link, open_link
 from reelsweep.tasks.ledger.patience import AWAY_S, PAUSE_S, Patience
-from reelsweep.tasks.ledger.place import parse_place
+from reelsweep.tasks.ledger.place import FilePlace, parse_place, prepare_file
 from reelsweep.tasks.ledger.reader import Reader
 from reelsweep.tasks.ledger.trouble import is_disconnect
 from reelsweep.tasks.ledger.writer import Writer
@@ -62,6 +63,8 @@ class _Bench:
     def __init__(self, url: str) -> None:
         self.log: list[str] = []
         self._place = parse_place(url)
+        if isinstance(self._place, FilePlace):
+            prepare_file(self._place.path)
         self.writer = Writer(self.connect, "here")
         self.run("CREATE TABLE numbers (n INTEGER PRIMARY KEY)").result()
         self.log.clear()
@@ -268,6 +271,21 @@ async def test_a_server_that_is_started_anew_loses_nothing(
     assert (await ledger.attempt(claim.attempt_id)).state == "answered"
     assert ledger.lease_held("run")
     database.close()
+
+
+def test_a_connection_that_cannot_be_closed_is_let_go_of_without_a_word(
+    postgres: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it means is said by who needed it; nobody can do anything about the rest."""
+
+    async def close(connection: Any, **_: Any) -> None:
+        connection.terminate()
+        raise InterfaceError("connection is closed")
+
+    link = open_link(parse_place(postgres()), "session")
+    monkeypatch.setattr("asyncpg.Connection.close", close)
+    link.close()
+    assert caplog.messages == []
 
 
 _DROP_OTHERS = """
