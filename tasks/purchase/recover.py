@@ -30,7 +30,8 @@ async def recover(spec: GenerationSpec, context: RunContext, attempt_id: str) ->
 async def reread(spec: GenerationSpec, context: RunContext, attempt: AttemptRecord) -> RowEnd:
     """Read the kept body with the reader of today; what it now shows is taken.
 
-    It may be kept where the ledger knows of no answer: when that came, it could not be written down.
+    It may be kept where the ledger knows of no answer: when that came, it could not be written down. Then
+    nobody knows with which HTTP status, and only a result is believed.
     """
     still = RowEnd(status="unknown", error_type=attempt.error_type, message=attempt.error_message or "")
     body = await context.store.off_loop(partial(_body_of, attempt, context))
@@ -44,7 +45,8 @@ async def reread(spec: GenerationSpec, context: RunContext, attempt: AttemptReco
         now=datetime.now(UTC),
         cut="reset" if attempt.kind in (None, "incomplete") else None,
     )
-    if outcome.status in ("incomplete", "submitted", "stopped") or outcome.billed == "no":
+    is_less = outcome.status in ("incomplete", "submitted", "stopped") or outcome.billed == "no"
+    if is_less or (attempt.kind is None and outcome.status != "succeeded"):
         return still
     return await conclude(spec, context, attempt.attempt_id, outcome)
 

@@ -373,6 +373,25 @@ async def test_an_answer_that_the_ledger_cannot_take_is_written_down_when_it_can
     assert notes[1:] == ["answers that come are held, and written down when the ledger can take them"]
 
 
+async def test_an_error_that_never_could_be_written_down_proves_nothing(
+    context: RunContext, bench: Bench
+) -> None:
+    """Of a body that OUT keeps alone nobody knows the HTTP status: only a result in it is believed."""
+    context.policy = replace(context.policy, insist_s=0.0)
+    body = b'{"error":{"message":"blocked by our policy","code":"content_policy_violation"}}'
+    bench.wire.answer = (
+        b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n" + body
+    )
+    bench.sql(_FAIL_ON_OUTCOME)
+    await make(SPEC, context, (None, None))
+    bench.sql("DROP TRIGGER failing")
+    await context.ledger.cut("run")
+    (attempt,) = await context.ledger.unfinished("out", "gateway")
+    assert context.store.has_transcript(attempt.attempt_id)
+    assert (await reread(SPEC, context, attempt)).status == "unknown"
+    assert bench.attempts() == [("unknown", "unknown", "maybe", 100_000)]
+
+
 @pytest.mark.parametrize("on_unknown", ["hold", "resubmit"])
 async def test_an_answer_that_never_could_be_written_down_is_read_from_out(
     context: RunContext, bench: Bench, on_unknown: Literal["hold", "resubmit"]
