@@ -11,6 +11,7 @@ import json
 import os
 import shlex
 import sys
+import warnings
 from collections.abc import Sequence
 
 import cyclopts
@@ -96,11 +97,18 @@ def _run(arguments: list[str], *, as_json: bool) -> int:
     except ReelsweepError as error:
         return _say(error, 1, as_json=as_json)
     except KeyboardInterrupt:
+        _let_go_quietly()
         return _say(ReelsweepError("Interrupted.", "The same command again goes on."), 130, as_json=as_json)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return code if isinstance(code, int) else 0
+
+
+def _let_go_quietly() -> None:
+    """What the interruption has cut off half-made, such as an event loop, is let go of without a word."""
+    sys.unraisablehook = lambda _: None
+    warnings.simplefilter("ignore")
 
 
 def _misread(error: cyclopts.CycloptsError) -> UsageError:

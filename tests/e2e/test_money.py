@@ -262,3 +262,27 @@ async def test_a_choice_that_failed_leaves_the_others_and_costs_no_post(
     assert before == ["success", "failed_to_download"]
     assert second.frame()["status"].tolist() == ["success", "success"]
     assert (len(own_gateway.posts), first.exit_code, second.exit_code) == (1, 1, 0)
+
+
+def test_what_ctrl_c_has_cut_off_half_made_says_nothing() -> None:
+    """It may come in the middle of making an event loop, which then cannot even say what it is."""
+    ended = subprocess.run([sys.executable, "-c", _CUT_OFF], capture_output=True, text=True, check=False)
+    assert (ended.returncode, "half" in ended.stderr) == (130, False)
+    assert "Interrupted." in ended.stderr
+
+
+_CUT_OFF = """
+import sys
+from reelsweep.flows import cli
+
+class Half:
+    def __del__(self):
+        raise AttributeError("half made")
+
+def app(*_words, **_options):
+    half = Half()
+    raise KeyboardInterrupt
+
+cli.app = app
+sys.exit(cli._run([], as_json=False))
+"""
